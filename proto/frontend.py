@@ -10,6 +10,7 @@ from llguidance import LLTokenizer
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice_maker import ChoiceMaker, format_of, reasoning_of
+from raylax.proto.calls.forms import form_of
 from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
 from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork, ids_in, texts_in
@@ -19,12 +20,13 @@ from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grammar.checking import checked_grammar
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.parsers.reasoning import NONE
-from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT
+from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT, TOOL_PARSERS
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.tokenizer import Tokenizer
@@ -133,7 +135,8 @@ class Frontend:
         Raises InvalidRequest for what this model cannot be asked.
         """
         ids = self.prompts.chat_ids(self.chat_work(body, field, not body.truncates))
-        return self.chat_call(body, ids, prefix, field, origin, checked_grammar(body.constraint))
+        grammar = checked_grammar(self.form_of(body))
+        return self.chat_call(body, ids, prefix, field, origin, grammar)
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
         """The text of the prompt that the model's chat template makes of the messages."""
@@ -182,6 +185,12 @@ class Frontend:
         call = Call(call_id, requests, self.choices.of_chat(call_id, requests, body), "chat")
         call.open_ended = most is None
         return call
+
+    def form_of(self, body: ChatCompletionRequest) -> Constraint | None:
+        """The form that the answer to a chat is to have; None: any."""
+        format = TOOL_PARSERS[self.tool_format].FORMAT
+        ids = ((mark, self.tokenizer.special_id(mark)) for mark in format.special)
+        return form_of(body, format, {mark: id for mark, id in ids if id is not None})
 
     def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of a completion, whose prompts are made here. Raises InvalidRequest for what

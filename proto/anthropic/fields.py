@@ -37,7 +37,7 @@ BLOCK: FieldTable = {
     "toolset_name": Ignored("tools are known by their names"),
 }
 TOOL: FieldTable = {
-    **fields.CACHE_MARKS, **fields.FUNCTION,
+    **fields.CACHE_MARKS,
     "defer_loading": fields.RESPONSES_FUNCTION["defer_loading"],
     "allowed_callers": fields.RESPONSES_FUNCTION["allowed_callers"],
     "eager_input_streaming": Ignored("arguments always stream"),

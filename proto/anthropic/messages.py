@@ -11,9 +11,9 @@ from raylax.proto.anthropic import fields as tables
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import chat
+from raylax.proto.openai import tools as chat_tools
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
-from raylax.proto.openai.field_rules import FieldTable, only
-from raylax.proto.openai.fields import FORCED
+from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.prompting import Name, PromptFields, ThinkingFields
 from raylax.proto.openai.shared import MOST_STOPS, CommonFields, Count, StopString
 from raylax.proto.openai.structure import of_schema
@@ -87,8 +87,8 @@ class InputMessage(StrictModel):
         if found := next((block for block in self.blocks if isinstance(block, other)), None):
             raise ValueError(f"content: {found.type} is not for the role {self.role}")
         calls = sum(isinstance(block, ToolUse) for block in self.blocks)
-        if calls > chat.MOST_TOOLS:
-            raise ValueError(f"content: may have {chat.MOST_TOOLS} tool_use, it has {calls}")
+        if calls > chat_tools.MOST_TOOLS:
+            raise ValueError(f"content: may have {chat_tools.MOST_TOOLS} tool_use, it has {calls}")
         return self
 
     def for_chat(self) -> Iterator[chat.Message]:
@@ -127,16 +127,32 @@ class Tool(StrictModel):
     name: str
     description: str = ""
     input_schema: dict[str, Any]
+    strict: bool = False
 
-    def for_chat(self) -> chat.Tool:
-        said = self.model_dump(include={"name", "description"}, exclude_unset=True)
-        function = chat.Function(**said, parameters=self.input_schema)
-        return chat.Tool(type="function", function=function)
+    def for_chat(self) -> chat_tools.Tool:
+        said = self.model_dump(include={"name", "description", "strict"}, exclude_unset=True)
+        function = chat_tools.Function(**said, parameters=self.input_schema)
+        return chat_tools.Tool(type="function", function=function)
 
 
 class ToolChoice(StrictModel):
-    type: Annotated[Literal["auto", "none"], only(FORCED, "auto", "none")]
+    type: Literal["auto", "none", "any", "tool"]
+    name: str | None = None
+    """Of the tool that is to be used."""
     disable_parallel_tool_use: bool = False
+
+    @model_validator(mode="after")
+    def _names_a_tool(self) -> Self:
+        if (self.type == "tool") != (self.name is not None):
+            raise ValueError("name: must be there for type tool, and for no other")
+        return self
+
+    def for_chat(self) -> chat_tools.ToolChoice:
+        """The same in OpenAI's words."""
+        if self.name is not None:
+            named = chat_tools.NamedFunction(name=self.name)
+            return chat_tools.FunctionChoice(type="function", function=named)
+        return "required" if self.type == "any" else "none" if self.type == "none" else "auto"
 
 
 class JsonFormat(StrictModel):
@@ -172,7 +188,7 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
     not_here: ClassVar[FieldTable] = tables.COUNT
     messages: Annotated[list[InputMessage], BoundedList(chat.MOST_MESSAGES, least=1)]
     system: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] | None = None
-    tools: Annotated[list[Tool], BoundedList(chat.MOST_TOOLS)] = []
+    tools: Annotated[list[Tool], BoundedList(chat_tools.MOST_TOOLS)] = []
     tool_choice: ToolChoice = ToolChoice(type="auto")
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
@@ -189,6 +205,12 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
             yield self.output_config.format.constraint("output_config.format")
         if self.output_format is not None:
             yield self.output_format.constraint("output_format")
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        offered = [tool.for_chat() for tool in self.tools]
+        chat_tools.check_tools(offered, self.tool_choice.for_chat())
+        return self
 
     @model_validator(mode="after")
     def _the_last_one_can_be_answered(self) -> Self:
@@ -231,7 +253,7 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
             **fields,
             messages=messages,
             tools=[tool.for_chat() for tool in self.tools],
-            tool_choice=self.tool_choice.type,
+            tool_choice=self.tool_choice.for_chat(),
             parallel_tool_calls=not self.tool_choice.disable_parallel_tool_use,
         )
         return made.in_form(next(self._forms(), None))

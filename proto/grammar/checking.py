@@ -4,6 +4,7 @@ It may take some time, and it is a stranger's program: routers have it done wher
 """
 
 from functools import cache
+from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
 
@@ -24,8 +25,19 @@ def checked_grammar(constraint: Constraint | None) -> str:
     if constraint is None:
         return ""
     grammar = grammar_of(constraint)
-    check(grammar, constraint.field)
+    try:
+        check(grammar, constraint.field)
+    except InvalidRequest:
+        for at, (_, schema, strict) in enumerate(tools_of(constraint)):
+            field = f"{constraint.field}.{at}"
+            check(grammar_of(Constraint("json_schema", schema, field, lenient=not strict)), field)
+        raise
     return grammar
+
+
+def tools_of(constraint: Constraint) -> list[tuple[str, dict[str, Any], bool]]:
+    """The functions of which it speaks, if it is one of calls."""
+    return list(constraint.value["tools"]) if constraint.kind == "calls" else []
 
 
 def check(grammar: str, field: str) -> None:

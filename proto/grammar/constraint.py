@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["json_schema", "regex", "choice", "grammar", "structural_tag"]
+Kind = Literal["json_schema", "regex", "choice", "grammar", "structural_tag", "calls"]
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
@@ -12,7 +12,7 @@ class Constraint(NamedTuple):
     kind: Kind
     value: Any
     """json_schema: a schema, as a value. regex, grammar: text. choice: texts. structural_tag: an
-    object."""
+    object. calls: what `raylax.proto.calls.forms` makes of tools."""
     field: str
     """Of the body, where a client finds what an error is about."""
     whitespace: str | None = None

@@ -79,7 +79,7 @@ class Matcher:
         finally:
             if taken:
                 self._inner.rollback(taken)
-        if self._inner.is_error():
+        if self._inner.is_error() or not mask.any():
             raise GrammarError(self.why)
         return mask
 
@@ -94,7 +94,9 @@ class Matcher:
     @property
     def why(self) -> str:
         """What keeps the answer from going on."""
-        said = self._inner.get_error() or "nothing may follow"
+        said = self._inner.get_error()
+        if not said or said.startswith("NoExtension"):
+            return "the grammar: no token of this model can go on in it"
         return f"the grammar: {' '.join(said.split())}"
 
 

@@ -28,8 +28,18 @@ class Vocabulary:
         """The tokens of a text that stands behind others."""
         if not isinstance(text, str):
             raise TypeError("texts alone are cut into tokens")  # asked once, with bytes
-        ids, size = self._tokenizer.encode(GUARD + text[:MOST_CHARACTERS], False), len(self._guard)
-        return ids[size:] if ids[:size] == self._guard else []
+        text = text[:MOST_CHARACTERS]
+        ids, size = self._tokenizer.encode(GUARD + text, False), len(self._guard)
+        return self._as_written(ids[size:], text) if ids[:size] == self._guard else []
+
+    def _as_written(self, ids: list[int], text: str) -> list[int]:
+        """As far as they are this text: tokenizers leave out what they have no token for."""
+        written, at = text.encode(), 0
+        for count, id in enumerate(ids):
+            if not written.startswith(self.tokens[id], at):
+                return ids[:count]
+            at += len(self.tokens[id])
+        return ids
 
 
 def grammar_tokenizer(tokenizer: Tokenizer, ends: Collection[int], vocab: int) -> LLTokenizer:

@@ -1,9 +1,7 @@
 """What clients ask of the form of an answer, as a grammar of llguidance.
 
 A grammar is text, and the same for the same constraint: it travels with the request, and every
-engine makes the same masks of it. JSON is written as Python and most models write it, with a space
-behind commas and colons and no other white space: so most of what is not said by the model is
-certain, and no answer fills up with blanks.
+engine makes the same masks of it.
 """
 
 import json
@@ -13,10 +11,12 @@ from llguidance import LLMatcher, StructTag
 from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.calls import CallableTool, CallWish, CannotCall, calls_grammar
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.limits import MOST_BYTES
-
-JSON_STYLE = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+from raylax.proto.grammar.rules import json_of
+from raylax.proto.grammar.style import JSON_STYLE
+from raylax.proto.parsers.tools.kind import CallFormat, PairFormat
 
 
 def grammar_of(constraint: Constraint) -> str:
@@ -26,8 +26,12 @@ def grammar_of(constraint: Constraint) -> str:
         grammar = WRITERS[kind](constraint)
     except RecursionError:
         raise InvalidRequest(f"{field}: is nested too deeply", param=field) from None
+    except CannotCall as error:
+        param = f"{field}.{error.tool}"
+        raise InvalidRequest(f"{param}: {error}", param=param) from None
     except (ValueError, KeyError, TypeError, AssertionError, GbnfToLarkError) as error:
-        raise InvalidRequest(f"{field}: is no {kind}: {error}", param=field) from None
+        what = "" if kind == "calls" else f"is no {kind}: "
+        raise InvalidRequest(f"{field}: {what}{error}", param=field) from None
     if (size := len(grammar.encode())) > MOST_BYTES:
         raise InvalidRequest(
             f"{field}: a grammar may have {MOST_BYTES} bytes, this one has {size}", param=field
@@ -86,7 +90,26 @@ def of_structural_tag(constraint: Constraint) -> str:
     return LLMatcher.grammar_from_lark(StructTag.to_grammar(tags, assume_special=False))
 
 
+def of_calls(constraint: Constraint) -> str:
+    """Calls of tools, or what else the answer may be."""
+    value = constraint.value
+    told, pairs = value["format"], value["format"]["pairs"]
+    form = None if value["form"] is None else Constraint(*value["form"])
+    if form is not None and form.kind != "json_schema":
+        raise ValueError(f"beside tools an answer may be JSON or text; {form.field} asks for more")
+    wish = CallWish(
+        CallFormat(**{**told, "pairs": None if pairs is None else PairFormat(**pairs)}),
+        [CallableTool(*one) for one in value["tools"]],
+        value["must"],
+        value["parallel"],
+        value["special"],
+        None if form is None else json_of(form.value, form.lenient),
+    )
+    return LLMatcher.grammar_from_lark(calls_grammar(wish))
+
+
 WRITERS = {
+    "calls": of_calls,
     "json_schema": of_schema,
     "regex": of_regex,
     "choice": of_choice,

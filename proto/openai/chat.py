@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Tag, model_validator
 
 from raylax.proto.openai import fields
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
@@ -13,15 +13,14 @@ from raylax.proto.openai.shared import (
     Count,
     ResponseModel,
     SamplingFields,
-    ToolChoice,
     TopLogprobs,
     Usage,
 )
+from raylax.proto.openai.tools import MOST_TOOLS, Tool, ToolChoice, check_tools, choosing
 from raylax.proto.parsers.notation import strict_json
 
 MOST_MESSAGES = 2048
 MOST_PARTS = 2048
-MOST_TOOLS = 128
 REASONED = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -146,25 +145,6 @@ def renewed(message: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-class Function(StrictModel):
-    not_here: ClassVar[FieldTable] = fields.FUNCTION
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-
-
-class Tool(StrictModel):
-    type: Literal["function"]
-    function: Function
-
-    def for_template(self) -> dict[str, Any]:
-        """The tool as chat templates expect it: with what the client said of it, and parameters,
-        which are none where it said nothing."""
-        shown = self.function.model_dump(exclude_unset=True, exclude_none=True)
-        shown.setdefault("parameters", {"type": "object", "properties": {}})
-        return {"type": self.type, "function": shown}
-
-
 class ChatCompletionRequest(SamplingFields, PromptFields, ThinkingFields):
     """A body of /v1/chat/completions, and what bodies of newer APIs are turned into."""
 
@@ -181,12 +161,19 @@ class ChatCompletionRequest(SamplingFields, PromptFields, ThinkingFields):
     @property
     def offered(self) -> list[Tool]:
         """The tools that may be called."""
-        return self.tools or [] if self.tool_choice == "auto" else []
+        names = choosing(self.tool_choice).names
+        return [one for one in self.tools or [] if names is None or one.function.name in names]
+
+    @property
+    def must_call(self) -> bool:
+        """Whether the answer has to call a tool."""
+        return choosing(self.tool_choice).must
 
     @model_validator(mode="after")
-    def _logprobs_first(self) -> Self:
+    def _check_chat(self) -> Self:
         if self.top_logprobs and not self.logprobs:
             raise ValueError("top_logprobs: only allowed when logprobs is true")
+        check_tools(self.tools or [], self.tool_choice)
         return self
 
 

@@ -5,8 +5,6 @@ A test holds the tables to the types of OpenAI's own client, and `docs/api.md` t
 
 from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
-GRAMMAR = "needs a grammar, which the engine does not have yet; ask for the form in the prompt"
-FORCED = "a forced call needs a grammar, which the engine does not have; ask in the prompt"
 SPECIAL = "special tokens are left out of the text; use /v1/chat/completions"
 TRIMMED = "a stop string is not part of the text; append it"
 TEXT_ONLY = "only text is read and written"
@@ -146,8 +144,10 @@ STREAM_OPTIONS: FieldTable = {
 DEBUG_CONFIG: FieldTable = {
     "disagg_config": Refused("workers move pages by themselves; leave it out", ({},)),
 }
-FUNCTION: FieldTable = {
-    "strict": Refused("true " + GRAMMAR + ", and check the arguments", (False,)),
+STRUCTURED_OUTPUTS: FieldTable = {
+    "disable_any_whitespace": Ignored("JSON has no other white space than Python writes"),
+    "disable_fallback": Ignored("there is one engine of grammars"),
+    "disable_additional_properties": Refused("say so in the schema", (False,)),
 }
 CACHE_MARKS: FieldTable = {"cache_control": CACHE, "prompt_cache_breakpoint": CACHE}
 MESSAGE: FieldTable = {

@@ -16,8 +16,8 @@ from pydantic import (
 from raylax.proto import ranges
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.body import BoundedList, StrictModel
-from raylax.proto.openai.field_rules import FieldTable, only
-from raylax.proto.openai.fields import DEBUG_CONFIG, FORCED, STREAM_OPTIONS
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.fields import DEBUG_CONFIG, STREAM_OPTIONS
 from raylax.proto.openai.structure import ResponseFormat, StructureFields
 from raylax.proto.openai.telling import TellingFields
 from raylax.proto.ranges import Range
@@ -93,9 +93,6 @@ class DebugConfig(StrictModel):
     """The answer is what the engine has done, in place of text."""
     grammar_execution_mode: Literal["jump_forward", "constraint"] = "jump_forward"
     """How a grammar is followed: without one there is no difference."""
-
-
-ToolChoice = Annotated[Literal["auto", "none"], only(FORCED, "auto", "none")]
 
 
 class CommonFields(StructureFields):

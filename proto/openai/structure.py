@@ -3,12 +3,14 @@ SGLang, llama.cpp and MLC, each of which is one `Constraint`."""
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from raylax.proto.grammar.constraint import ANY_OBJECT, Constraint
 from raylax.proto.openai.body import BoundedList, StrictModel, invalid, kind_of
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.fields import STRUCTURED_OUTPUTS
 
 MOST_TEXTS = 4096
 Schema = dict[str, Any] | bool
@@ -117,6 +119,7 @@ TextConfigFormat = Annotated[
 class StructuredOutputs(StrictModel):
     """vLLM's."""
 
+    not_here: ClassVar[FieldTable] = STRUCTURED_OUTPUTS
     json_: SchemaOrText | None = Field(None, alias="json")
     regex: Pattern | None = None
     choice: Choices | None = None
@@ -124,10 +127,6 @@ class StructuredOutputs(StrictModel):
     json_object: bool = False
     structural_tag: SchemaOrText | None = None
     whitespace_pattern: str | None = None
-    disable_any_whitespace: bool = False
-    """JSON has no other white space but one space behind commas and colons anyway."""
-    disable_fallback: bool = False
-    disable_additional_properties: bool = False
 
 
 class StructureFields(StrictModel):

@@ -10,6 +10,7 @@ from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import TOKENIZE
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import TokenId
+from raylax.proto.openai.tools import MOST_TOOLS, Tool
 
 
 class TokenizeRequest(PromptFields):
@@ -19,7 +20,7 @@ class TokenizeRequest(PromptFields):
     model: str | None = None
     prompt: str | None = None
     messages: Annotated[list[chat.Message], BoundedList(chat.MOST_MESSAGES, least=1)] | None = None
-    tools: Annotated[list[chat.Tool], BoundedList(chat.MOST_TOOLS)] | None = None
+    tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None
     return_token_strs: bool | None = None
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ class CallMaker:
     ) -> Call:
         """The call of a chat, see `Frontend.chat`."""
         (ids,) = await self._chat_ids(body, field, not body.truncates)
-        grammar = await self._grammar(body.constraint)
+        grammar = await self._grammar(self.frontend.form_of(body))
         return await self.threads.run(
             BYTES_PER_TOKEN * len(ids) * body.n,
             lambda: self.frontend.chat_call(body, ids, prefix, field, self.origin, grammar),

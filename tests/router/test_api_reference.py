@@ -15,12 +15,13 @@ from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.proto.client.errors import kinds
 from raylax.proto.errors import RaylaxError
 from raylax.proto.openai import chat, structure
+from raylax.proto.openai import tools as chat_tools
 from raylax.proto.openai.body import StrictModel
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import FieldTable, Refused
-from raylax.proto.openai.responses import items, request, tools
+from raylax.proto.openai.responses import choice, items, request, tools
 from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.openai.shared import DebugConfig, StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
@@ -61,8 +62,14 @@ WHERE: dict[type[StrictModel], str] = {
     chat.RefusalPart: "refusals of chat",
     chat.AssistantToolCall: "tool calls of chat",
     chat.FunctionCall: "functions of tool calls of chat",
-    chat.Tool: "tools of chat",
-    chat.Function: "functions of chat",
+    chat_tools.Tool: "tools of chat",
+    chat_tools.Function: "functions of chat",
+    chat_tools.FunctionChoice: "a function of `tool_choice`",
+    chat_tools.NamedFunction: "the function of `tool_choice`",
+    chat_tools.AllowedTools: "allowed tools",
+    chat_tools.Allowed: "`allowed_tools`",
+    choice.FunctionChoice: "a function of `tool_choice`, of responses",
+    choice.AllowedTools: "allowed tools, of responses",
     items.InputMessage: "messages of responses",
     items.Text: "texts of responses",
     items.Refusal: "refusals of responses",

@@ -10,6 +10,8 @@ from raylax.proto.openai import chat, fields
 from raylax.proto.openai.body import BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable, only
 from raylax.proto.openai.prompting import PromptFields, ThinkingFields
+from raylax.proto.openai.responses.choice import ToolChoice
+from raylax.proto.openai.responses.choice import for_chat as choice_for_chat
 from raylax.proto.openai.responses.items import (
     CallItem,
     CallOutputItem,
@@ -18,8 +20,9 @@ from raylax.proto.openai.responses.items import (
     text_of,
 )
 from raylax.proto.openai.responses.tools import ResponseTool, callable_ones
-from raylax.proto.openai.shared import CommonFields, Count, ToolChoice
+from raylax.proto.openai.shared import CommonFields, Count
 from raylax.proto.openai.structure import TextConfigFormat
+from raylax.proto.openai.tools import MOST_TOOLS, Tool, check_tools
 
 MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
 MetadataKey = Annotated[str, Field(max_length=64)]
@@ -51,7 +54,7 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
     input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
     instructions: str | None = None
     max_output_tokens: Count | None = None
-    tools: Annotated[list[ResponseTool], BoundedList(chat.MOST_TOOLS)] = []
+    tools: Annotated[list[ResponseTool], BoundedList(MOST_TOOLS)] = []
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] = {}
@@ -61,13 +64,18 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
     include: list[Annotated[Included, only(fields.NOT_INCLUDED, *get_args(Included))]] = []
 
     @model_validator(mode="after")
-    def _few_enough_functions(self) -> Self:
+    def _check_tools(self) -> Self:
         """With those in namespaces."""
-        if (functions := sum(1 for _ in callable_ones(self.tools))) > chat.MOST_TOOLS:
+        if (functions := sum(1 for _ in callable_ones(self.tools))) > MOST_TOOLS:
             raise ValueError(
-                f"tools: may have {chat.MOST_TOOLS} functions in all, there are {functions}"
+                f"tools: may have {MOST_TOOLS} functions in all, there are {functions}"
             )
+        check_tools(self._chat_tools, choice_for_chat(self.tool_choice))
         return self
+
+    @property
+    def _chat_tools(self) -> list[Tool]:
+        return [tool.for_chat(space) for tool, space in callable_ones(self.tools)]
 
     @property
     def effort(self) -> str | None:
@@ -94,8 +102,8 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
             **self.thinking_fields(),
             messages=list(self._messages()),
             max_tokens=self.max_output_tokens,
-            tools=[tool.for_chat(space) for tool, space in callable_ones(self.tools)],
-            tool_choice=self.tool_choice,
+            tools=self._chat_tools,
+            tool_choice=choice_for_chat(self.tool_choice),
             parallel_tool_calls=self.parallel_tool_calls,
         )
         return made.in_form(next(self._forms(), None))

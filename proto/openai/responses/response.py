@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
+from raylax.proto.openai.responses.choice import ToolChoice
 from raylax.proto.openai.responses.request import ResponsesRequest, TextConfig
 from raylax.proto.openai.responses.tools import ResponseTool
 from raylax.proto.openai.structure import TextFormat
@@ -115,7 +116,7 @@ class Response(BaseModel):
     store: bool = False
     temperature: float | None
     text: TextConfig
-    tool_choice: Literal["auto", "none"]
+    tool_choice: ToolChoice
     tools: list[ResponseTool]
     top_p: float | None
     truncation: Literal["disabled"] = "disabled"

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -16,9 +15,10 @@ from pydantic import (
 from pydantic_core import to_json
 
 from raylax.proto.errors import shown
-from raylax.proto.openai import chat, fields
+from raylax.proto.openai import fields
 from raylax.proto.openai.body import BoundedList, StrictModel
 from raylax.proto.openai.field_rules import STRICT, FieldTable
+from raylax.proto.openai.tools import MOST_TOOLS, Function, Tool
 from raylax.proto.warnings import warn
 
 INPUT = "input"
@@ -44,12 +44,6 @@ def full_name(name: str, namespace: str | None) -> str:
     return name if namespace is None else f"{namespace}__{name}"
 
 
-def no_grammar(strict: bool | None) -> bool | None:
-    if strict:
-        raise ValueError(f"true {fields.GRAMMAR}")
-    return strict
-
-
 class FunctionTool(StrictModel):
     """A function of the client's."""
 
@@ -58,10 +52,10 @@ class FunctionTool(StrictModel):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    strict: Annotated[bool | None, AfterValidator(no_grammar)] = None
+    strict: bool | None = None
 
-    def for_chat(self, namespace: str | None = None) -> chat.Tool:
-        said = self.model_dump(include={"description", "parameters"}, exclude_none=True)
+    def for_chat(self, namespace: str | None = None) -> Tool:
+        said = self.model_dump(include={"description", "parameters", "strict"}, exclude_none=True)
         return function(full_name(self.name, namespace), **said)
 
 
@@ -75,7 +69,7 @@ class CustomTool(StrictModel):
     format: dict[str, Any] | None = None
     """What the text must be: the model is told so, and nothing enforces it."""
 
-    def for_chat(self, namespace: str | None = None) -> chat.Tool:
+    def for_chat(self, namespace: str | None = None) -> Tool:
         told = [self.description or ""]
         if self.format is not None and self.format.get("type") != "text":
             told.append(f"Its {INPUT} has this form: {to_json(self.format).decode()}")
@@ -84,8 +78,8 @@ class CustomTool(StrictModel):
         return function(full_name(self.name, namespace), description=description, parameters=schema)
 
 
-def function(name: str, **said: Any) -> chat.Tool:
-    return chat.Tool(type="function", function=chat.Function(name=name, **said))
+def function(name: str, **said: Any) -> Tool:
+    return Tool(type="function", function=Function(name=name, **said))
 
 
 class SkippedTool(BaseModel):
@@ -135,7 +129,7 @@ class NamespaceTool(StrictModel):
     type: Literal["namespace"]
     name: str
     description: str | None = None
-    tools: Annotated[list[InNamespace], BoundedList(chat.MOST_TOOLS)]
+    tools: Annotated[list[InNamespace], BoundedList(MOST_TOOLS)]
 
 
 ResponseTool = Annotated[

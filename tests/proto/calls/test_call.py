@@ -89,7 +89,7 @@ def tell(call: Call, text: str, finish: Finish | None = Finish.LENGTH, choice: i
             "response_format",
             "type must be text, json_object, json_schema or structural_tag",
         ),
-        (ASK + ', "tool_choice": "required"}', "tool_choice", "found 'required'"),
+        (ASK + ', "tool_choice": "required"}', "tool_choice", "a call needs tools, and there are"),
         ("not json", None, "not valid JSON"),
         ("[" * 5000, None, "not valid JSON"),
     ],

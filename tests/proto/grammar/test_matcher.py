@@ -97,6 +97,16 @@ def test_what_becomes_too_complex_is_its_end(matchers: Matchers) -> None:
             one.advance(ids("a"))
 
 
+def test_what_no_token_writes_is_its_end(matchers: Matchers) -> None:
+    """The tokenizer leaves such letters out, and what it makes of the rest is not taken for it."""
+    one = matchers.matcher(grammar_of(Constraint("choice", ["xŠy"], "field")))
+
+    assert one.forced() == ids("x")
+    assert one.advance(ids("x"))
+    with pytest.raises(GrammarError, match="no token of this model can go on"):
+        one.mask()
+
+
 def test_each_answer_has_its_own_place(matchers: Matchers) -> None:
     """Though a grammar is compiled once."""
     first, second = matchers.matcher(NUMBER), matchers.matcher(NUMBER)

@@ -27,6 +27,7 @@ from raylax.proto.openai.responses import request as ours_r
 from raylax.proto.openai.responses import tools as tools_r
 from raylax.proto.openai.shared import StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
+from raylax.proto.openai.tools import Function
 from raylax.proto.warnings import collect_warnings
 
 THEIRS: list[tuple[type[StrictModel], Any]] = [
@@ -44,7 +45,7 @@ THEIRS: list[tuple[type[StrictModel], Any]] = [
     (ours.Message, chat.ChatCompletionFunctionMessageParam),
     (ours.TextPart, chat.ChatCompletionContentPartTextParam),
     (ours.AssistantToolCall, chat.ChatCompletionMessageFunctionToolCallParam),
-    (ours.Function, FunctionDefinition),
+    (Function, FunctionDefinition),
     (tools_r.FunctionTool, r.FunctionToolParam),
     (tools_r.CustomTool, r.CustomToolParam),
     (tools_r.NamespaceTool, r.NamespaceToolParam),
@@ -141,8 +142,6 @@ def test_refused_by_name_but_where_it_asks_for_nothing(
 
 CALL = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
 NESTED = [
-    ({"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]},
-     "tools.0.function.strict"),
     ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages.0.audio"),
     ({"messages": [{"role": "assistant", "content": "a", "prefix": True}]}, "messages.0.prefix"),
     ({"messages": [{"role": "user", "content": "a", "refusal": "b"}]}, "messages.0.refusal"),

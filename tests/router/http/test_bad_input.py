@@ -47,6 +47,7 @@ def tool_call(arguments: str) -> dict[str, Any]:
     return {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
 
 
+LOOK = {"type": "function", "function": {"name": "look"}}
 REFUSED = [
     (CHAT, "", None, "not valid JSON"),
     (CHAT, "null", None, "must be a JSON object, found None"),
@@ -83,10 +84,18 @@ REFUSED = [
     (CHAT, chat(tools=[{"type": "function"}]), "tools.0.function", "Field required"),
     (
         CHAT,
-        chat(tool_choice="required"),
+        chat(tool_choice="always"),
         "tool_choice",
-        "must be auto or none: a forced call needs",
+        "must be auto, none, required, a function, or allowed_tools",
     ),
+    (
+        CHAT,
+        chat(tools=[LOOK], tool_choice={"type": "function", "function": {"name": "f"}}),
+        "tool_choice",
+        "'f' is none of the tools: look",
+    ),
+    (CHAT, chat(tools=[LOOK, LOOK]), "tools", "1 has the name of another one, 'look'"),
+    (CHAT, chat(tools=[LOOK] * 500), "tools", "at most 128 items"),
     (
         CHAT,
         chat(response_format={"type": "json_schema", "json_schema": {"schema": {"type": "x"}}}),

@@ -181,7 +181,8 @@ async def test_more_tokens_than_fit_are_counted(client: anthropic.AsyncAnthropic
         ({"messages": [{"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": "c"}] * 2000}] * 2}, "may be 2048"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
-        ({"tool_choice": {"type": "any"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "any"}}, "tool_choice: a call needs tools, and there are none"),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice: name: must be there for type tool"),
         ({"thinking": {"type": "always"}}, "thinking.type"),
         ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "x"}}}},

@@ -1,0 +1,52 @@
+"""Rules in Lark's notation as llguidance reads it, put together piece by piece."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from raylax.proto.grammar.style import JSON_STYLE
+
+
+def literal(text: str) -> str:
+    """This text and no other; nothing for none."""
+    return json.dumps(text, ensure_ascii=False) if text else ""
+
+
+def json_of(schema: Mapping[str, Any] | bool, lenient: bool) -> str:
+    """JSON that validates."""
+    told = dict(schema) if isinstance(schema, Mapping) else {}
+    return f"%json {json.dumps({**told, 'x-guidance': {**JSON_STYLE, 'lenient': lenient}})}"
+
+
+class Rules:
+    """Named rules of one grammar."""
+
+    def __init__(self, special: Mapping[str, int]) -> None:
+        """`special`: ids of the marks that are special tokens, and must be written as those."""
+        self._special, self._lines, self._count = special, list[str](), 0
+        marks = map(re.escape, sorted(special, key=len, reverse=True))
+        self._marks = re.compile(f"({'|'.join(marks)})") if special else None
+
+    def add(self, name: str, body: str, attributes: str = "") -> str:
+        """A rule of its own; its name, which begins like this."""
+        self._count += 1
+        made = f"{name}_{self._count}"
+        self._lines.append(f"{made}{attributes}: {body}")
+        return made
+
+    def terminal(self, name: str, expression: str) -> str:
+        """A terminal by a regular expression; its name."""
+        self._lines.append(f"{name}: {expression}")
+        return name
+
+    def text(self, text: str) -> str:
+        """This text, its marks as their tokens."""
+        parts = [text] if self._marks is None else self._marks.split(text)
+        ids = self._special
+        each = (f"<[{ids[one]}]>" if one in ids else literal(one) for one in parts)
+        return " ".join(filter(None, each))
+
+    def lark(self, start: str) -> str:
+        """The whole grammar, which begins with this rule."""
+        return "\n".join([f"start: {start}", *self._lines])

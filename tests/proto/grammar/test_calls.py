@@ -1,0 +1,223 @@
+"""Calls by grammar, in every format that models write: whatever is drawn, the format's parser finds
+calls of offered functions, with arguments that their schemas allow."""
+
+import json
+import random
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from raylax.proto.calls.forms import form_of
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.frontend import vocabulary_for_grammars
+from raylax.proto.grammar.checking import checked_grammar
+from raylax.proto.grammar.matcher import Matcher
+from raylax.proto.grammar.matchers import Matchers
+from raylax.proto.openai.body import validated
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.parsers.base import ToolCall, whole
+from raylax.proto.parsers.tools.formats import TOOL_PARSERS
+from raylax.proto.parsers.tools.offered import CallIds, OfferedTools
+from raylax.proto.text.files import TextFiles
+from tests.support.paths import ROOT
+
+MODEL = ROOT / "deploy" / "demo_model"
+VOCAB, END = 512, 2
+LOOK: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "city": {"enum": ["Rome", 'O"slo', "Šumava"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        "exact": {"type": "boolean"},
+        "parts": {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 1, "maxItems": 3},
+    },
+    "required": ["city", "days", "exact"],
+    "additionalProperties": False,
+}
+STOP: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": "look", "parameters": LOOK}},
+    {"type": "function", "function": {"name": "stop", "parameters": STOP}},
+]
+SCHEMAS = {"look": LOOK, "stop": STOP}
+WITHOUT_MARK = {"python", "llama4_pythonic", "glm4"}
+"""Formats in which a call begins like any text."""
+
+
+@pytest.fixture(scope="module")
+def files() -> TextFiles:
+    """Any text can be written in its tokens."""
+    return TextFiles(MODEL)
+
+
+@pytest.fixture(scope="module")
+def matchers(files: TextFiles) -> Matchers:
+    return Matchers(lambda: vocabulary_for_grammars(files, VOCAB), VOCAB)
+
+
+def grammar_for(format: str, **fields: Any) -> str:
+    asked = {"messages": [{"role": "user", "content": "hi"}], "tools": TOOLS, **fields}
+    body = validated(ChatCompletionRequest, asked)
+    return checked_grammar(form_of(body, TOOL_PARSERS[format].FORMAT, {}))
+
+
+def drawn(matcher: Matcher, files: TextFiles, rng: random.Random, most: int = 4000) -> str:
+    """A text of the grammar that nobody chose."""
+    tokens = list[int]()
+    while not matcher.complete and len(tokens) < most:
+        mask = matcher.mask()
+        assert mask is not None
+        bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
+        token = rng.choice(np.flatnonzero(bits).tolist())
+        if token == END:
+            break
+        tokens.append(token)
+        assert matcher.advance([token])
+    else:
+        assert matcher.complete
+    return files.tokenizer().decode(tokens, skip_special_tokens=False)
+
+
+def calls_in(format: str, text: str) -> list[ToolCall]:
+    parser = TOOL_PARSERS[format](OfferedTools(CallIds("x"), SCHEMAS))
+    said = whole([*parser.add(text), *parser.finish()])
+    assert [one for one in said if not isinstance(one, ToolCall) and str(one).strip()] == []
+    return [one for one in said if isinstance(one, ToolCall)]
+
+
+def check(call: ToolCall) -> None:
+    jsonschema.validate(json.loads(call.arguments), SCHEMAS[call.name])
+
+
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_call_must_be_made(
+    files: TextFiles, matchers: Matchers, format: str, parallel: bool
+) -> None:
+    fields = {"tool_choice": "required", "parallel_tool_calls": parallel}
+    grammar, rng, most = grammar_for(format, **fields), random.Random(format), 0
+    for _ in range(6):
+        calls = calls_in(format, drawn(matchers.matcher(grammar), files, rng))
+        most = max(most, len(calls))
+        assert calls
+        for one in calls:
+            check(one)
+
+    assert most == 1 or parallel
+
+
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+def test_one_function_must_be_called(files: TextFiles, matchers: Matchers, format: str) -> None:
+    chosen = {"type": "function", "function": {"name": "look"}}
+    grammar = grammar_for(format, tool_choice=chosen, parallel_tool_calls=False)
+    (call,) = calls_in(format, drawn(matchers.matcher(grammar), files, random.Random(1)))
+
+    assert call.name == "look"
+    check(call)
+
+
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+def test_of_allowed_tools_one_must_be_called(
+    files: TextFiles, matchers: Matchers, format: str
+) -> None:
+    stop = {"type": "function", "function": {"name": "stop"}}
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [stop]}}
+    grammar = grammar_for(format, tool_choice=allowed)
+    calls = calls_in(format, drawn(matchers.matcher(grammar), files, random.Random(1)))
+
+    assert {one.name for one in calls} == {"stop"}
+
+
+STRICT = [{**one, "function": {**one["function"], "strict": True}} for one in TOOLS]
+
+
+@pytest.mark.parametrize("format", sorted(set(TOOL_PARSERS) - WITHOUT_MARK))
+def test_a_strict_call_is_text_until_it_begins(
+    files: TextFiles, matchers: Matchers, format: str
+) -> None:
+    """Behind the mark it is held to its schema."""
+    grammar, described = grammar_for(format, tools=STRICT), TOOL_PARSERS[format].FORMAT
+    opening = (described.first + described.before_name).partition("\n")[0]
+    ids = files.tokenizer().encode("Well: " + opening, False)
+    one = matchers.matcher(grammar)
+    assert one.advance(ids)
+    text = drawn(one, files, random.Random(2))
+
+    for call in calls_in(format, opening + text):
+        check(call)
+    assert matchers.matcher(grammar).advance(files.tokenizer().encode("No call: {[<", False))
+
+
+@pytest.mark.parametrize("format", sorted(WITHOUT_MARK))
+def test_where_calls_have_no_mark_strict_ones_must_be_forced(format: str) -> None:
+    with pytest.raises(InvalidRequest, match="^tools: calls of this model begin with no mark"):
+        grammar_for(format, tools=STRICT)
+
+
+def test_beside_tools_an_answer_may_have_a_form(files: TextFiles, matchers: Matchers) -> None:
+    grammar = grammar_for("hermes", guided_json={"enum": ["yes"]})
+
+    def allows(text: str) -> bool:
+        return matchers.matcher(grammar).advance(files.tokenizer().encode(text, False))
+
+    assert allows('"yes"')
+    assert allows('<tool_call>\n{"name": "stop", "arguments": {}}\n</tool_call>')
+    assert not allows("well")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "said"),
+    [
+        ({"tool_choice": "any"}, "tool_choice", "must be auto, none, required, a function, or"),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+            "tool_choice",
+            "'f' is none of the tools: look, stop",
+        ),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice", "there are none"),
+        ({"tools": [TOOLS[0], TOOLS[0]]}, "tools", "1 has the name of another one, 'look'"),
+        ({"guided_regex": "a"}, "tools", "beside tools an answer may be JSON or text"),
+        (
+            {
+                "tool_choice": "required",
+                "tools": [
+                    TOOLS[1],
+                    {"type": "function", "function": {"name": "f", "parameters": {"type": "x"}}},
+                ],
+            },
+            "tools.1",
+            "Invalid type: x",
+        ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {
+                            "name": "f",
+                            "strict": True,
+                            "parameters": {"properties": {"a": {"not": {}}}},
+                        },
+                    }
+                ]
+            },
+            "tools.0",
+            'Unimplemented keys: ["not"]',
+        ),
+    ],
+)
+def test_what_cannot_be_called(fields: dict[str, Any], param: str, said: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        grammar_for("hermes", **fields)
+
+    assert caught.value.param == param
+    assert said in caught.value.message
+
+
+def test_what_pairs_cannot_be_held_to_is_said() -> None:
+    schema = {"properties": {"a": {"type": "string", "pattern": "x+"}}, "required": ["a"]}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
+    with pytest.raises(InvalidRequest, match=r"^tools.0: a: pattern cannot be enforced"):
+        grammar_for("qwen3_coder", tools=[tool], tool_choice="required")
