@@ -181,7 +181,10 @@ class Frontend:
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         ids = body.cut(ids, self.prompt_ids.fitting(most))
-        requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin, grammar)
+        after = self.choices.form_begins_after(body, ids) if grammar else ()
+        requests = self.requests.drawn(
+            call_id, [ids], body, top, most, field, origin, grammar, after
+        )
         call = Call(call_id, requests, self.choices.of_chat(call_id, requests, body), "chat")
         call.open_ended = most is None
         return call

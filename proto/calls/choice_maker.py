@@ -6,6 +6,7 @@ from typing import Any
 
 from raylax.proto.calls.choice import Choice, ThoughtsShown
 from raylax.proto.calls.token_choice import TokenChoice
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import SamplingFields
@@ -107,6 +108,22 @@ class ChoiceMaker:
             thoughts=shown if body.include_reasoning else "not",
             tells_ids=body.return_token_ids,
         )
+
+    def form_begins_after(
+        self, body: ChatCompletionRequest, prompt: Sequence[int]
+    ) -> tuple[int, ...]:
+        """The tokens of the answer behind which a form of it begins: nothing where it begins with
+        the answer. Raises InvalidRequest where what the model thinks has no end that is sure to be
+        found."""
+        marks = REASONING_FORMATS.get(self.reasoning_format)
+        if marks is None or not self._thinks_already(marks, body, prompt):
+            return ()
+        if (end := self.tokenizer.id_of(marks.closes[0])) is None:
+            raise InvalidRequest(
+                f"a form begins behind what the model thinks, and {marks.closes[0]} is no token of "
+                'its own; turn thinking off: chat_template_kwargs {"enable_thinking": false}'
+            )
+        return (end,)
 
     def _thinks_already(
         self, marks: ThoughtMarks, body: ChatCompletionRequest, prompt: Sequence[int]

@@ -36,9 +36,10 @@ class RequestMaker:
         field: str,
         origin: CallOrigin,
         grammar: str = "",
+        grammar_after: tuple[int, ...] = (),
     ) -> list[Request]:
-        """For `n` answers to each prompt, which came in this field, in a grammar, if there is one.
-        Raises InvalidRequest."""
+        """For `n` answers to each prompt, which came in this field, in a grammar, if there is one,
+        that begins behind these tokens. Raises InvalidRequest."""
         self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
         self.prompt_ids.check_ids(body.allowed_token_ids or (), "allowed_token_ids")
         if max_tokens is not None and body.min_tokens > max_tokens:
@@ -47,7 +48,10 @@ class RequestMaker:
                 f"found {body.min_tokens}",
                 param="min_tokens",
             )
-        samplings = self._samplings(body, len(prompts), top_logprobs, grammar)
+        samplings = [
+            replace(one, grammar=grammar, grammar_after=grammar_after)
+            for one in self._samplings(body, len(prompts), top_logprobs)
+        ]
         # behind what a grammar describes nothing can follow but an end
         ends = frozenset() if body.ignore_eos and not grammar else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
@@ -90,7 +94,7 @@ class RequestMaker:
         ]
 
     def _samplings(
-        self, body: SamplingFields, prompts: int, top_logprobs: int | None, grammar: str
+        self, body: SamplingFields, prompts: int, top_logprobs: int | None
     ) -> list[Sampling]:
         """How the answers to each prompt are drawn: by the client's seed, or by one for each of
         them, so that equal prompts have answers of their own. Its choices are told apart by their
@@ -99,7 +103,7 @@ class RequestMaker:
         bad_words = phrases_of(body.bad_words or (), self.encode)
         seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
         filled = (self.defaults.fill_in(body, vocab, seed, top_logprobs) for seed in seeds)
-        return [replace(one, bad_words=bad_words, grammar=grammar) for one in filled]
+        return [replace(one, bad_words=bad_words) for one in filled]
 
 
 def phrases_of(
