@@ -75,7 +75,7 @@ class NoCluster:
         return None
 
     async def cluster(self) -> str:
-        return '{"workers":[]}'
+        return '{"workers":[],"models":{}}'
 
     async def history(self, asked: dict[str, str]) -> str:
         return '{"rows":[]}'

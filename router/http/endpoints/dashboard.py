@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic_core import to_json
@@ -34,6 +35,8 @@ OF_A_REPORT = (
     "gpus", "energy_j", "joules_per_token", "age_s",
 )  # fmt: skip
 """What is told each second of what a worker reports: its configuration has /cluster."""
+OF_A_MODEL = "ready", "least", "starting", "starting_s", "start_s", "held"
+"""And of a model: how far its next worker is, and how many wait for it."""
 
 
 def add_dashboard(routes: Routes, models: Models, cluster: Cluster) -> None:
@@ -74,7 +77,8 @@ class Snapshots:
 
     async def take(self) -> bytes:
         """One of now, in JSON."""
-        reports, others = await asyncio.gather(self._of_metrics(), self._of_others())
+        known, others = await asyncio.gather(self._of_metrics(), self._of_others())
+        reports = known and [chosen(one, (*OF_A_REPORT, "load")) for one in known["workers"]]
         routers = [ours := router_numbers(self._models), *others]
         attached = {worker for model in ours["models"].values() for worker in model["workers"]}
         for report in reports or ():
@@ -85,6 +89,8 @@ class Snapshots:
             "calls": calls_of(routers),
             "routers": [{name: one[name] for name in one if name != "calls"} for one in routers],
             "reports": reports,
+            "models": known
+            and {name: chosen(one, OF_A_MODEL) for name, one in known["models"].items()},
             "events": self._recent,
         }
         return to_json(told, inf_nan_mode="null")
@@ -98,19 +104,24 @@ class Snapshots:
         }
         return [*self._others.values()]
 
-    async def _of_metrics(self) -> list[dict[str, Any]] | None:
-        """Its workers; None: it does not answer in time. What has happened is kept for a while, for
-        those who read slowly."""
+    async def _of_metrics(self) -> dict[str, Any] | None:
+        """The body of /cluster; None: it does not answer in time. What has happened is kept for a
+        while, for those who read slowly."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                known = json.loads(await self._cluster.cluster())
+                known: dict[str, Any] = json.loads(await self._cluster.cluster())
                 told = json.loads(await self._cluster.events(self._last_event))["events"]
         except (WorkerUnavailable, TimeoutError):
             return None
         self._last_event = max([self._last_event, *(event["id"] for event in told)])
         oldest = time.time() - RECENT_S
         self._recent = [one for one in (*self._recent, *told) if one["at"] > oldest]
-        return [{name: one[name] for name in (*OF_A_REPORT, "load")} for one in known["workers"]]
+        return known
+
+
+def chosen(told: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What has these names."""
+    return {name: told[name] for name in names}
 
 
 def file_response(request: Request, asset: Asset, status: int = 200) -> Response:

@@ -19,6 +19,7 @@ export class Cluster {
   buckets = [];
   reported = true;
   workers = [];
+  models = []; // what each has and waits for, as Metrics knows it
   routers = [];
   queue = [];
   calls = [];
@@ -44,6 +45,7 @@ export class Cluster {
     this.running = snapshot.routers.reduce((sum, router) => sum + router.running, 0);
     this.queue = merged(snapshot.routers);
     this.workers = workersOf(snapshot);
+    this.models = Object.entries(snapshot.models ?? {}).map(([name, told]) => ({ name, ...told }));
     for (const worker of this.workers) worker.rates = this.#ratesOf(worker);
     for (const name of this.#counters.keys()) {
       if (!this.workers.some((worker) => worker.name === name)) this.#counters.delete(name);

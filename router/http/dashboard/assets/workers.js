@@ -17,16 +17,26 @@ export function workersPanel() {
     "p", { class: "empty", hidden: true },
     "No worker yet. Start some with ", h("code", {}, "raylax serve MODEL"), "; they appear here while they load.",
   );
+  const coming = h("ul", { class: "coming", "aria-label": "Workers that are to come" });
   const settings = dialog("settings-title");
-  const element = panel("Workers", list.frame, empty, settings);
+  const element = panel("Workers", list.frame, coming, empty, settings);
   element.note.replaceWith(pagesKey());
   return Object.assign(element, {
     show(cluster) {
-      empty.hidden = cluster.workers.length > 0;
-      list.frame.hidden = !empty.hidden;
+      const due = cluster.models.filter((model) => model.starting || (!model.ready && model.least === 0));
+      empty.hidden = cluster.workers.length + due.length > 0;
+      list.frame.hidden = !cluster.workers.length;
+      keyed(coming, due, (model) => model.name, () => h("li"), (line, model) => setText(line, `${model.name}: ${expected(model)}`));
       keyed(list.body, cluster.workers, (worker) => worker.name, (worker) => made(worker, settings), shown);
     },
   });
+}
+
+/** How far a model's next worker is, and how many wait for it. */
+function expected({ ready, starting, starting_s, start_s, held }) {
+  const first = starting > 1 ? `${count(starting)} starting, the first` : "one starting";
+  const next = starting ? `${first} for ${seconds(starting_s)} of about ${seconds(start_s)}` : "the next request starts one";
+  return [`${count(ready)} ready`, next, ...(held ? [`${count(held)} waiting`] : [])].join(", ");
 }
 
 function made(worker, settings) {

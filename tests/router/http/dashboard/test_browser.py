@@ -16,10 +16,12 @@ from raylax.cluster.autoscaling.receipt import Receipt
 from raylax.cluster.autoscaling.snapshot import Snapshot
 from raylax.cluster.metrics.history.of_routers import LIMITS, bucket, percentile
 from raylax.proto.vocabulary import StepTime
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.access.keys import Key, hash_of
 from raylax.router.http.dashboard.feed import MOST_WATCHERS
 from raylax.router.observe.measures import BUCKETS_S
-from tests.support.dashboard import ItsWorkers, snapshots
+from tests.support.cluster_reports import report
+from tests.support.dashboard import ItsWorkers, moment, snapshots
 from tests.support.opened_page import BROWSER, DESK, Opened, chromium, say
 from tests.support.router_rig import running_http, running_router
 
@@ -42,6 +44,24 @@ async def test_a_worker_that_was_just_killed_is_seen(opened: Opened, tmp_path: P
     await expect(row).to_contain_text("lost", timeout=WITHIN_MS)
     await expect(page.get_by_role("listitem").filter(has_text="w1 was lost")).to_be_visible()
     await page.screenshot(path=tmp_path / "lost.png", full_page=True)
+
+    assert opened.complaints == []
+
+
+async def test_workers_that_are_to_come_are_shown(opened: Opened, tmp_path: Path) -> None:
+    """One that starts, and one that a request would start."""
+    record, coming = opened.metrics.record, opened.page.get_by_label("Workers that are to come")
+    await opened.go("cluster")
+    await expect(coming).to_have_text("")
+    record.report({**report("w9", "failed"), "model": "other"}, moment())
+    starts = Outlook(0, 1, time.time() - 5, 20.0)
+    record.expect({"tiny": starts, "other": Outlook(0, 0, None, 20.0)})
+    told = coming.get_by_role("listitem")
+    await expect(told.nth(0)).to_have_text("other: 0 ready, the next request starts one")
+    await expect(told.nth(1)).to_have_text(
+        re.compile("^tiny: 2 ready, one starting for .* s of about 20.0 s$")
+    )
+    await opened.page.screenshot(path=tmp_path / "coming.png")
 
     assert opened.complaints == []
 

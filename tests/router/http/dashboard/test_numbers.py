@@ -1,6 +1,7 @@
 """What the feed tells: the router's workers, queue and calls, beside what Metrics knows."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from raylax.proto.errors import WorkerUnavailable
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.http.endpoints.cluster import NoCluster
 from raylax.router.http.endpoints.dashboard import OF_A_REPORT
 from tests.support.dashboard import ItsWorkers, snapshot
@@ -57,11 +59,22 @@ async def test_a_worker_is_told_by_the_router_and_by_metrics(rig: Rig) -> None:
     assert (report["worker_id"], report["state"]) == ("w0", "ready")
 
 
+async def test_a_model_says_how_far_its_next_worker_is(rig: Rig) -> None:
+    """As Metrics has heard of it."""
+    metrics = ItsWorkers(rig)
+    metrics.record.expect({"tiny": Outlook(0, 1, time.time() - 5, 20.0)})
+    async with running_http(rig.models, metrics) as url:
+        told = (await snapshot(url))["models"]["tiny"]
+
+    assert 5 <= told.pop("starting_s") < 20
+    assert told == {"ready": 1, "least": 0, "starting": 1, "start_s": 20.0, "held": 0}
+
+
 async def test_it_goes_on_while_metrics_is_silent(rig: Rig) -> None:
     async with running_http(rig.models, SilentMetrics()) as url:
         told = await snapshot(url)
 
-    assert told["reports"] is None
+    assert told["reports"] is told["models"] is None
     assert "w0" in told["routers"][0]["models"]["tiny"]["workers"]
 
 
