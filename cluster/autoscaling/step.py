@@ -22,20 +22,21 @@ class Steps:
     """What is remembered of the wishes of one model."""
 
     def __init__(self, idle_s: float = 300.0) -> None:
-        """`idle_s`: without a request, until it is down to the least, which may be none."""
+        """`idle_s`: without a request that comes or runs, until it is down to the least, which may
+        be none."""
         self._idle_s = idle_s
         self._wished = Most()
         self._began: float | None = None
-        self._last_arrival = 0.0
+        self._idle_since = 0.0
 
     def of(self, t: Snapshot, wish: int) -> Step:
         """The order. `wish`: workers that would be right now."""
         if self._began is None:
-            self._began = self._last_arrival = t.now
-        if t.prompt or t.arrived or not t.ready:  # who starts is not idle yet
-            self._last_arrival = t.now
+            self._began = self._idle_since = t.now
+        if t.prompt or t.arrived or t.busy or not t.ready:  # who starts is not idle yet
+            self._idle_since = t.now
         highest = self._wished.of(t.now, wish, max(DOWN_S, DOWN_STARTS * t.start_s))
-        if t.now - self._last_arrival > self._idle_s and not t.busy:
+        if t.now - self._idle_since > self._idle_s:
             return Step(t.least, f"nobody has come for {self._idle_s:g} s: down to the least")
         if t.target == 0 and not (t.queued or t.arrived):
             return Step(t.least, "nobody asks")

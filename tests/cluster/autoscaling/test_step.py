@@ -80,12 +80,16 @@ def test_a_worker_that_starts_is_not_sent_away_before_anybody_could_ask_it() -> 
     assert said == [1, 1, 1, 1, 1, 0]
 
 
-def test_who_still_runs_something_is_not_sent_away() -> None:
+def test_who_still_runs_something_is_not_idle() -> None:
+    """Between a long answer and the next one is no time to go."""
     steps = Steps()
     steps.of(at(0, 1, least=0), 1)
-    long_one = replace(QUIET, now=900, target=1, least=0, busy=True, decoding=1.0)
+    quiet = replace(QUIET, target=1, least=0)
+    long_one = replace(quiet, now=900, busy=True, decoding=1.0)
+    said = [steps.of(long_one, 1).choice]
+    said += [steps.of(replace(quiet, now=now), 1).choice for now in (902, 1200, 1202)]
 
-    assert steps.of(long_one, 1).choice == 1
+    assert said == [1, 1, 1, 0]
 
 
 def test_the_first_request_orders_the_first_worker() -> None:
