@@ -1,7 +1,8 @@
 """What becomes of answers while a cluster changes under them: results as a pickle.
 
 First the application is deployed again with another configuration, then a node of a worker is to be
-taken away. Runs in a process of its own, see `cluster_on_nodes.py`.
+taken away; in the end there is a worker for which no node has room. Runs in a process of its own,
+see `cluster_on_nodes.py`.
 """
 
 import pickle
@@ -22,6 +23,8 @@ from ray.serve.context import _get_global_client
 
 from raylax import Client
 from raylax.cluster.application.app import application
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.placement import placement
 from raylax.cluster.ports import free_ports
 from raylax.cluster.ray_patches import loopback
 from raylax.cluster.supervision.processes import running
@@ -29,6 +32,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.errors import RaylaxError
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.cluster_ray_gpus import OnGpu, demand_of_actors
 from tests.support.cluster_ray_nodes import connected
 from tests.support.cluster_serving import until
 
@@ -151,6 +155,15 @@ def changed(client: Client, change: Callable[[], None], going: set[int]) -> dict
     return {"took_s": took_s, "answers": answers}
 
 
+def asked_of_the_cluster_autoscaler() -> list[dict[str, float]]:
+    """The resources that Ray knows to be missing while Serve starts a worker on GPUs, of which
+    there are none."""
+    worker = serve.deployment(OnGpu, name="OnGpu", **placement(ClusterConfig(device="cuda")))
+    target = serve.RunTarget(worker.bind(), "on-gpu", route_prefix=None)
+    serve.run_many([target], wait_for_applications_running=False)
+    return demand_of_actors()
+
+
 def drain(address: str) -> None:
     """As a cloud's notice reaches Ray."""
     (node,) = [one["NodeID"] for one in ray.nodes() if one["NodeManagerAddress"] == address]
@@ -174,10 +187,12 @@ def main() -> None:
     deploy(8)
     router, workers = replicas("Router"), replicas("Worker")
     with Client(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
-        found = {"updated": changed(client, partial(deploy, 9), {one.pid for one in workers})}
+        going = {one.pid for one in workers}
+        found: dict[str, Any] = {"updated": changed(client, partial(deploy, 9), going)}
         found["updated"]["router stays"] = replicas("Router") == router
         found["updated"]["workers stay"] = {*replicas("Worker")} & {*workers}
         leaves = next(one for one in replicas("Worker") if one.node != router[0].node)
         notice = partial(drain, leaves.node)
         found["preempted"] = changed(client, notice, {leaves.pid})
+    found["asked of Ray"] = asked_of_the_cluster_autoscaler()
     written.write_bytes(pickle.dumps(found))

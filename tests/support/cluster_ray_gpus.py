@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
+from ray.autoscaler.v2.schema import ResourceDemand, ResourceDemandSummary
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.util import placement_group, remove_placement_group
 
@@ -60,26 +62,36 @@ def demand(config: ClusterConfig) -> list[dict[str, float]]:
     """What Ray's cluster autoscaler is asked for while workers find no room: by a bundle or an
     actor its resources."""
     options = placement(config)
-    bundles = options.get("placement_group_bundles")
-    if bundles:
+    if bundles := options.get("placement_group_bundles"):
         group = placement_group(bundles, options["placement_group_strategy"])
-    else:
-        asked = {**options["ray_actor_options"], "num_cpus": 0}
-        held = [ray.remote(OnGpu).options(**asked).remote() for _ in range(config.replicas)]
+        found = demanded(lambda wanted: wanted.placement_group_demand)
+        remove_placement_group(group)
+        return found
+    asked = {**options["ray_actor_options"], "num_cpus": 0}
+    held = [ray.remote(OnGpu).options(**asked).remote() for _ in range(config.replicas)]
+    found = demand_of_actors()
+    for actor in held:
+        ray.kill(actor)
+    return found
+
+
+def demand_of_actors() -> list[dict[str, float]]:
+    """The resources of each one that has no room on a GPU."""
+    return demanded(lambda wanted: wanted.ray_task_actor_demand)
+
+
+def demanded(
+    part: Callable[[ResourceDemandSummary], Sequence[ResourceDemand]],
+) -> list[dict[str, float]]:
+    """A part of what Ray's cluster autoscaler is asked for, as soon as there is a GPU in it."""
     address, found = ray.get_runtime_context().gcs_address, list[dict[str, float]]()
     ends = time.monotonic() + WAIT_S
     while not found and time.monotonic() < ends:
-        wanted = get_cluster_status(address).resource_demands
-        of_groups, of_actors = wanted.placement_group_demand, wanted.ray_task_actor_demand
-        for one in of_groups if bundles else of_actors:
-            for part in one.bundles_by_count:
-                found += [dict(part.bundle)] * part.count
+        for one in part(get_cluster_status(address).resource_demands):
+            for bundle in one.bundles_by_count:
+                if "GPU" in bundle.bundle:
+                    found += [dict(bundle.bundle)] * bundle.count
         time.sleep(0.1)
-    if bundles:
-        remove_placement_group(group)
-    else:
-        for actor in held:
-            ray.kill(actor)
     return found
 
 

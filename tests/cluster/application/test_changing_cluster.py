@@ -42,3 +42,12 @@ def test_only_what_has_changed_is_replaced(run: Any) -> None:
     """A setting of the engine: every worker, and no router."""
     assert run["updated"]["router stays"]
     assert run["updated"]["workers stay"] == set()
+
+
+def test_who_finds_no_gpu_is_demand_for_rays_cluster_autoscaler(run: Any) -> None:
+    """A replica that Serve cannot place, with all that it needs: where nodes are provided, one of
+    that kind comes."""
+    (asked,) = run["asked of Ray"]
+
+    assert asked["GPU"] == 1
+    assert asked["CPU"] >= 1
