@@ -77,6 +77,8 @@ class RouterConfig:
     """The directory of its tokenizer and chat template, see `raylax.proto.text.files`."""
     token: str
     """The cluster's secret, shown to workers."""
+    aliases: tuple[str, ...] = ()
+    """Further names by which clients may ask for it, and patterns of them, with `*`."""
     model_id: str = ""
     """The model's name among workers. Those of another one, which are there while one model
     replaces another, are not used."""

@@ -192,6 +192,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
     config = model.config
     return RouterConfig(
         model_name=model.name,
+        aliases=config.aliases,
         text_files=str(open_checkpoint(model.checkpoint, config.has_weights).text),
         token=token,
         model_id=model_id(model.checkpoint, config),

@@ -27,6 +27,8 @@ class ModelSettings(Section):
     short name as smollm2, or demo."""
     served_model_name: str | None = None
     """The name that clients ask for; else the directory's."""
+    aliases: tuple[str, ...] = ()
+    """Further names that clients may ask for; with `*` in it one stands for many, as claude-*."""
     replicas: int = Field(1, ge=0)
     """Workers at least; 0: none while nobody has asked for `autoscaling.idle_s`, and the next one
     waits for a start. 16 ranks for each core at most, those of all models together."""
@@ -155,6 +157,7 @@ class ModelEntry(ModelSettings):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is put in place of what stands at the top: what it says, and its own name in any
+        """What is put in place of what stands at the top: what it says, and its own names in any
         case."""
-        return {"served_model_name": self.served_model_name, **self.model_dump()}
+        names = {"served_model_name": self.served_model_name, "aliases": self.aliases}
+        return {**names, **self.model_dump()}

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,19 @@ def find_models(config: ClusterConfig) -> list[ResolvedModel]:
     for name, count in Counter(model.name for model in found).items():
         if count > 1:
             raise UserError(f"models: each needs its own served_model_name, found {name} twice")
+    check_aliases(found)
     return found
+
+
+def check_aliases(models: list[ResolvedModel]) -> None:
+    """Raises UserError for aliases by which no client could ask, or that mean several models."""
+    for model in models:
+        for alias in model.config.aliases:
+            check_name(alias, str(model.checkpoint), "aliases: each")
+    names = chain(*((model.name, *model.config.aliases) for model in models))
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(f"aliases: each must be a name of its own, found {name} {count} times")
 
 
 def find_model(config: ClusterConfig) -> tuple[Path, str]:

@@ -19,8 +19,9 @@ UNSEEN = {"Cc": "a control character", "Cs": "half a character", "Zl": "a line's
 """Kinds of characters that no name may have: they break lines, or cannot be sent."""
 
 
-def check_name(name: str, checkpoint: str) -> None:
-    """Raises UserError for a name by which no client could ask. `checkpoint`: whose it is."""
+def check_name(name: str, checkpoint: str, setting: str = "served_model_name") -> None:
+    """Raises UserError for a name by which no client could ask. `checkpoint`: whose it is;
+    `setting`: where it was given."""
     unseen = [(UNSEEN[kind], c) for c in name if (kind := unicodedata.category(c)) in UNSEEN]
     if not name.strip():
         why = "must not be empty"
@@ -32,7 +33,7 @@ def check_name(name: str, checkpoint: str) -> None:
         why = f"must not begin or end with a space, found {name!r}"
     else:
         return
-    raise UserError(f"served_model_name {why}; give {ascii(checkpoint)} another")
+    raise UserError(f"{setting} {why}; give {ascii(checkpoint)} another")
 
 
 def deployment_names(served: Sequence[str]) -> list[str]:

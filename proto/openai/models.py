@@ -12,6 +12,8 @@ class ModelCard(ResponseModel):
     owned_by: str = "MLC-LLM"
     """What clients of MLC-LLM look for; to others it says nothing."""
     max_model_len: int
+    root: str
+    """The model's own name, where this one is an alias."""
 
 
 class ModelList(ResponseModel):

@@ -20,6 +20,7 @@ from raylax.router.access.keys import Key, Keyring
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.lasting import Form, revive
+from raylax.router.calls.model_names import ModelNames, is_pattern
 from raylax.router.calls.service import Service
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
@@ -46,6 +47,7 @@ class Models:
         ask, is the same in all of them."""
         self.config = configs[0]
         self._configs = {config.model_name: config for config in configs}
+        self._names = ModelNames(configs)
         self._open: dict[str, Service] = {}
         self._demands = {name: Demand() for name in self._configs}
         limits, self._keyring = self.config.limits, Keyring(self.config.keys)
@@ -96,6 +98,16 @@ class Models:
         return [self._open[name] for name in self._configs if name in self._open]
 
     @property
+    def listed(self) -> list[tuple[str, Service]]:
+        """The same by each of their names; a pattern is none."""
+        return [
+            (name, service)
+            for service in self.services
+            for name in (service.name, *service.config.aliases)
+            if name == service.name or not is_pattern(name)
+        ]
+
+    @property
     def ready_workers(self) -> list[str]:
         """Names of the workers of all models that may be given requests."""
         return [worker for service in self.services for worker in service.workers.ready]
@@ -108,10 +120,10 @@ class Models:
 
     def named(self, name: str | None) -> Service:
         """Raises ModelNotFound, and WorkerUnavailable for a model that is not open yet."""
-        wanted = name or next(iter(self._configs))
-        if wanted not in self._configs:
+        asked = name or next(iter(self._configs))
+        if (wanted := self._names.model_of(asked)) is None:
             raise ModelNotFound(
-                f"no model named {shown(wanted)}; there is {', '.join(self._configs)}",
+                f"no model named {shown(asked)}; there is {', '.join(self._configs)}",
                 param="model",
             )
         if (service := self._open.get(wanted)) is None:

@@ -25,7 +25,7 @@ from tests.support.paths import ROOT
 EXAMPLE = ROOT / "deploy" / "raylax.yaml"
 ROOM = (ROOT / "cluster" / "README.md").read_text()
 REFERENCE = PAGE.read_text()
-NO_FLAGS = {"engine", "allowed_hosts", "cors_origins"}
+NO_FLAGS = {"engine", "aliases", "allowed_hosts", "cors_origins"}
 """What stands in the file only."""
 
 

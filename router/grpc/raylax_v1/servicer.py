@@ -68,8 +68,8 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         async with errors_as_statuses(context):
             self._models.any()
             models = [
-                raylax_pb2.Model(id=one.name, max_model_len=one.frontend.max_sequence_length)
-                for one in self._models.services
+                raylax_pb2.Model(id=name, max_model_len=one.frontend.max_sequence_length)
+                for name, one in self._models.listed
             ]
             return raylax_pb2.ListModelsReply(models=models)
 

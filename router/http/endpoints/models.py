@@ -15,16 +15,17 @@ from raylax.router.http.routes import Routes
 def add_models(routes: Routes, known: Models) -> None:
     created = int(time.time())
 
-    def card(service: Service) -> ModelCard:
+    def card(service: Service, name: str) -> ModelCard:
         longest = service.frontend.max_sequence_length
-        return ModelCard(id=service.name, created=created, max_model_len=longest)
+        return ModelCard(id=name, created=created, max_model_len=longest, root=service.name)
 
     async def models(request: Request) -> ASGIApp:
         known.any()
-        return json_response(ModelList(data=[card(service) for service in known.services]))
+        return json_response(ModelList(data=[card(one, name) for name, one in known.listed]))
 
     async def model(request: Request) -> ASGIApp:
-        return json_response(card(known.named(request.path_params["name"])))
+        name = request.path_params["name"]
+        return json_response(card(known.named(name), name))
 
     routes.get("/v1/models", models)
     routes.get("/v1/models/{name:path}", model)

@@ -63,8 +63,8 @@ def test_a_flag_is_what_one_word_can_say() -> None:
     others = ClusterConfig.model_fields.keys() - set(settings())
 
     assert others == {
-        "models", "keys", "allowed_hosts", "cors_origins", "limits", "autoscaling", "engine",
-        "schedule",
+        "models", "aliases", "keys", "allowed_hosts", "cors_origins", "limits", "autoscaling",
+        "engine", "schedule",
     }  # fmt: skip
     assert kind_of(int | None) is int
     assert kind_of(dict[str, Any]) is None

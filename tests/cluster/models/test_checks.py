@@ -335,6 +335,33 @@ def test_a_name_that_is_given_and_empty() -> None:
     assert "served_model_name must not be empty" in refused("demo", served_model_name="")
 
 
+@pytest.mark.parametrize(
+    ("aliases", "said"),
+    [
+        ([""], "aliases: each must not be empty"),
+        (["a", "a"], "aliases: each must be a name of its own, found a 2 times"),
+        (["demo-name"], "found demo-name 2 times"),
+    ],
+)
+def test_aliases_that_mean_nothing_or_too_much(aliases: list[str], said: str) -> None:
+    assert said in refused("demo", served_model_name="demo-name", aliases=aliases)
+
+
+def test_no_two_models_share_an_alias(checkpoint: Path) -> None:
+    """What stands at the top is no model's, where there are several."""
+    entries = [
+        {"model": str(checkpoint), "served_model_name": name, "aliases": [f"{name}-*"]}
+        for name in "ab"
+    ]
+    given = {"models": [*entries, {"model": str(checkpoint), "served_model_name": "c"}]}
+    found = find_models(ClusterConfig.model_validate({**given, "aliases": ["x"]}))
+
+    assert [one.config.aliases for one in found] == [("a-*",), ("b-*",), ()]
+    with pytest.raises(UserError, match="found a-\\* 2 times"):
+        find_models(ClusterConfig.model_validate({"models": [*entries, {**entries[0],
+                    "served_model_name": "c"}]}))  # fmt: skip
+
+
 def test_a_path_of_which_no_process_could_be_told(edited: Path) -> None:
     """Linux has such names; JSON has not."""
     parent = edited.with_name("m\udce8")

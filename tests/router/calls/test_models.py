@@ -48,7 +48,8 @@ async def two(checkpoint: Path, another: Path) -> AsyncIterator[Two]:
         first = await enter(running_worker(checkpoint, "w0", ENGINE))
         second = await enter(running_worker(another, "w1", ENGINE))
         configs = [
-            RouterConfig(n, str(p), TOKEN) for n, p in (("tiny", checkpoint), ("other", another))
+            RouterConfig("tiny", str(checkpoint), TOKEN, aliases=("small", "claude-*")),
+            RouterConfig("other", str(another), TOKEN, aliases=("claude-opus-*",)),
         ]
         rig = await enter(a_router(configs[0], [first], Models(configs)))
         beside = await enter(a_router(RouterConfig("tiny", str(another), TOKEN), [second]))
@@ -89,14 +90,29 @@ async def test_both_are_listed(two: Two) -> None:
         stub = raylax_pb2_grpc.RaylaxStub(made)
         models = (await stub.ListModels(raylax_pb2.ListModelsRequest())).models
 
-    assert [card["id"] for card in listed] == [card.id for card in models] == ["tiny", "other"]
+    names = [(card["id"], card["root"]) for card in listed]
+    assert names == [("tiny", "tiny"), ("small", "tiny"), ("other", "other")]
+    assert [card.id for card in models] == [name for name, _ in names]
+
+
+async def test_a_model_has_other_names(two: Two) -> None:
+    """The longest pattern that fits says most; answers say the model's own name."""
+    tiny, other = await said(two, model="tiny"), await said(two, model="other")
+    reply = await two.client.post(CHAT, json={**ASK, "model": "small"})
+    card = (await two.client.get("/v1/models/claude-sonnet-5")).json()
+
+    assert reply.json()["model"] == "tiny"
+    assert reply.json()["choices"][0]["message"]["content"] == tiny
+    assert await said(two, model="claude-sonnet-5") == tiny
+    assert await said(two, model="claude-opus-4-8") == other
+    assert (card["id"], card["root"]) == ("claude-sonnet-5", "tiny")
 
 
 async def test_grpc_names_them_too(two: Two) -> None:
     sampling = raylax_pb2.Sampling(temperature=0, max_tokens=12)
     message = raylax_pb2.Message(role="user", content="hi")
     async with channel(two.rig.grpc_address) as made:
-        ask = raylax_pb2.ChatRequest(model="other", messages=[message], sampling=sampling)
+        ask = raylax_pb2.ChatRequest(model="claude-opus-9", messages=[message], sampling=sampling)
         replies = [reply async for reply in raylax_pb2_grpc.RaylaxStub(made).Chat(ask)]
 
     assert "".join(reply.text for reply in replies) == await said(two, model="other")
