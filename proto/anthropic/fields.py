@@ -3,6 +3,8 @@
 from raylax.proto.openai import fields
 from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
+TEXT_ONLY = "the models here read text alone; describe the image, the sound or the file"
+KEEP_THOUGHTS = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
 LATER = "this beta is not here; leave it out"
 MESSAGES: FieldTable = {
     **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
@@ -10,7 +12,9 @@ MESSAGES: FieldTable = {
     "mcp_servers": Refused("raylax calls no servers; offer their functions as tools", ([],)),
     "container": Refused("raylax runs no code"),
     "cache_control": fields.CACHE, "betas": Ignored("fields are named one by one"),
-    "context_management": Refused("no conversation is shortened here", ({},)),
+    "context_management": Refused(
+        "no conversation is shortened here", ({}, {"edits": []}, KEEP_THOUGHTS)
+    ),
     "compaction": Refused("no conversation is shortened here"),
     "inference_geo": Refused("raylax computes where it runs; leave it out", ("global",)),
     "speed": Refused("there is one speed; see priority", ("standard",)),

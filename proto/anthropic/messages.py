@@ -13,15 +13,16 @@ from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import chat
 from raylax.proto.openai import tools as chat_tools
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
-from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.field_rules import FieldTable, only
 from raylax.proto.openai.prompting import Name, PromptFields, ThinkingFields
 from raylax.proto.openai.shared import MOST_STOPS, CommonFields, Count, StopString
+from raylax.proto.openai.skipped_tool import SkippedTool
 from raylax.proto.openai.structure import of_schema
 
 
 class Text(StrictModel):
     not_here: ClassVar[FieldTable] = tables.BLOCK
-    type: Literal["text"] = "text"
+    type: Annotated[Literal["text"], only(tables.TEXT_ONLY, "text")] = "text"
     text: str
 
 
@@ -67,13 +68,14 @@ Block = Annotated[
         kind_of,
         custom_error_type="block",
         custom_error_message="only blocks of type text, thinking, tool_use and tool_result are "
-        "supported",
+        f"supported: {tables.TEXT_ONLY}",
     ),
 ]
 
 
 class InputMessage(StrictModel):
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
+    """system: in the midst of a conversation, as Claude Code has it."""
     content: str | Annotated[list[Block], BoundedList(chat.MOST_PARTS, least=1)]
 
     @property
@@ -83,7 +85,9 @@ class InputMessage(StrictModel):
     @model_validator(mode="after")
     def _blocks_of_its_role(self) -> Self:
         of_assistant = (ToolUse, ThinkingBlock, RedactedThinking)
-        other = of_assistant if self.role == "user" else (ToolResult,)
+        other: tuple[type[Block], ...] = of_assistant if self.role == "user" else (ToolResult,)
+        if self.role == "system":
+            other = (*of_assistant, ToolResult)
         if found := next((block for block in self.blocks if isinstance(block, other)), None):
             raise ValueError(f"content: {found.type} is not for the role {self.role}")
         calls = sum(isinstance(block, ToolUse) for block in self.blocks)
@@ -120,7 +124,7 @@ def tool_call(block: ToolUse) -> chat.AssistantToolCall:
 
 
 class Tool(StrictModel):
-    """A function of the client's. Anthropic's own tools would have to be run here."""
+    """A function of the client's."""
 
     not_here: ClassVar[FieldTable] = tables.TOOL
     type: Literal["custom"] | None = None
@@ -133,6 +137,18 @@ class Tool(StrictModel):
         said = self.model_dump(include={"name", "description", "strict"}, exclude_unset=True)
         function = chat_tools.Function(**said, parameters=self.input_schema)
         return chat_tools.Tool(type="function", function=function)
+
+
+def kind_of_tool(tool: Any) -> str:
+    """A tool without a type, or of type custom, is a function of the client's."""
+    kind = kind_of(tool, default="custom")
+    return "[skipped]" if kind not in (None, "[None]", "[custom]") else "[custom]"
+
+
+AnyTool = Annotated[
+    Annotated[Tool, Tag("[custom]")] | Annotated[SkippedTool, Tag("[skipped]")],
+    Discriminator(kind_of_tool),
+]
 
 
 class ToolChoice(StrictModel):
@@ -188,7 +204,7 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
     not_here: ClassVar[FieldTable] = tables.COUNT
     messages: Annotated[list[InputMessage], BoundedList(chat.MOST_MESSAGES, least=1)]
     system: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] | None = None
-    tools: Annotated[list[Tool], BoundedList(chat_tools.MOST_TOOLS)] = []
+    tools: Annotated[list[AnyTool], BoundedList(chat_tools.MOST_TOOLS)] = []
     tool_choice: ToolChoice = ToolChoice(type="auto")
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
@@ -208,7 +224,7 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
 
     @model_validator(mode="after")
     def _check_choice(self) -> Self:
-        offered = [tool.for_chat() for tool in self.tools]
+        offered = [tool.for_chat() for tool in self._functions]
         chat_tools.check_tools(offered, self.tool_choice.for_chat())
         return self
 
@@ -220,6 +236,11 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
                 "which the answer goes on; it has tool_use"
             )
         return self
+
+    @property
+    def _functions(self) -> list[Tool]:
+        """The tools that the model is told of."""
+        return [tool for tool in self.tools if isinstance(tool, Tool)]
 
     @property
     def continues(self) -> bool:
@@ -252,7 +273,7 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
             **self.thinking_fields(),
             **fields,
             messages=messages,
-            tools=[tool.for_chat() for tool in self.tools],
+            tools=[tool.for_chat() for tool in self._functions],
             tool_choice=self.tool_choice.for_chat(),
             parallel_tool_calls=not self.tool_choice.disable_parallel_tool_use,
         )

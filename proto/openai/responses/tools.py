@@ -4,31 +4,17 @@ left out."""
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Tag,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Discriminator, Tag
 from pydantic_core import to_json
 
-from raylax.proto.errors import shown
 from raylax.proto.openai import fields
 from raylax.proto.openai.body import BoundedList, StrictModel
-from raylax.proto.openai.field_rules import STRICT, FieldTable
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.skipped_tool import SkippedTool
 from raylax.proto.openai.tools import MOST_TOOLS, Function, Tool
-from raylax.proto.warnings import warn
 
 INPUT = "input"
 """The parameter of the function that a custom tool becomes."""
-NOT_RUN = frozenset({
-    "apply_patch", "code_interpreter", "computer", "computer_use_preview", "file_search",
-    "image_generation", "local_shell", "mcp", "programmatic_tool_calling", "shell", "tool_search",
-    "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11",
-})  # fmt: skip
-"""Tools that OpenAI's service would run, or that its models alone were taught."""
 
 
 class CalledTool(NamedTuple):
@@ -80,25 +66,6 @@ class CustomTool(StrictModel):
 
 def function(name: str, **said: Any) -> Tool:
     return Tool(type="function", function=Function(name=name, **said))
-
-
-class SkippedTool(BaseModel):
-    """One that the model is not told of."""
-
-    model_config = ConfigDict(extra="allow")
-    type: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _say_so(cls, given: Any, info: ValidationInfo) -> Any:
-        kind = given.get("type") if isinstance(given, dict) else None
-        if isinstance(kind, str):
-            known = kind in NOT_RUN
-            if not known and (info.context or {}).get(STRICT):
-                raise ValueError(f"type: {shown(kind)} is no tool that anybody knows")
-            why = "cannot be run here" if known else "is no tool that anybody knows"
-            warn(f"tools: {kind[:64]} {why}; the model is not told of it")
-        return given
 
 
 def of_types(*known: str) -> Any:

@@ -180,9 +180,15 @@ async def test_more_tokens_than_fit_are_counted(client: anthropic.AsyncAnthropic
          "messages.0: content: tool_use is not for the role user"),
         ({"messages": [{"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": "c"}] * 2000}] * 2}, "may be 2048"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
         ({"tool_choice": {"type": "any"}}, "tool_choice: a call needs tools, and there are none"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice: name: must be there for type tool"),
+        ({"messages": [{"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image"}]}]}]},
+         "content.0.type: must be text: the models here read text alone"),
+        ({"messages": [HI, {"role": "system", "content": [
+            {"type": "tool_result", "tool_use_id": "t"}]}]},
+         "tool_result is not for the role system"),
+        ({"tools": [{"name": "f"}]}, "tools.0.input_schema: Field required"),
         ({"thinking": {"type": "always"}}, "thinking.type"),
         ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "x"}}}},
@@ -261,3 +267,20 @@ async def test_the_stream_as_it_is_on_the_wire(rig: Rig) -> None:
     for name, event in zip(names, events, strict=True):
         assert event.split("\n")[1:] == [event.split("\n")[1]]
         assert event.split("\n")[1].startswith(f'data: {{"type":"{name}"')
+
+
+async def test_what_claude_code_sends_beside(rig: Rig) -> None:
+    """A system message within the conversation is one to the model, too; of a search that nobody
+    runs here the model is not told."""
+    ask: dict[str, Any] = {"model": "tiny", "max_tokens": 8, "messages": [HI]}
+    more = [HI, {"role": "system", "content": "be brief"}]
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as http:
+        alone = await http.post("/v1/messages", json=ask)
+        longer = await http.post("/v1/messages", json={**ask, "messages": more})
+        offered = await http.post("/v1/messages", json={**ask, "tools": [search]})
+    counts = [one.json()["usage"] for one in (alone, longer, offered)]
+    prompts = [one["input_tokens"] + one["cache_read_input_tokens"] for one in counts]
+
+    assert offered.headers["warnings"].startswith("tools: web_search_20250305 cannot be run here")
+    assert prompts[0] == prompts[2] < prompts[1]
