@@ -17,10 +17,10 @@ from raylax.router.access.authentication import Authenticator
 from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.demand import Demand
 from raylax.router.access.keys import Key, Keyring
+from raylax.router.access.model_names import ModelNames, is_pattern
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.lasting import Form, revive
-from raylax.router.calls.model_names import ModelNames, is_pattern
 from raylax.router.calls.service import Service
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
@@ -47,7 +47,7 @@ class Models:
         ask, is the same in all of them."""
         self.config = configs[0]
         self._configs = {config.model_name: config for config in configs}
-        self._names = ModelNames(configs)
+        self._names = ModelNames({config.model_name: config.aliases for config in configs})
         self._open: dict[str, Service] = {}
         self._demands = {name: Demand() for name in self._configs}
         limits, self._keyring = self.config.limits, Keyring(self.config.keys)

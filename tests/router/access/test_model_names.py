@@ -2,13 +2,12 @@
 
 import pytest
 
-from raylax.router.calls.model_names import ModelNames
-from raylax.router.config import RouterConfig
+from raylax.router.access.model_names import ModelNames
 
-NAMES = ModelNames([
-    RouterConfig("a", "", "", aliases=("gpt-4o", "claude-*", "*-mini")),
-    RouterConfig("b", "", "", aliases=("claude-opus-*", "claude-opus-4", "x[1]?*", "a*")),
-])  # fmt: skip
+NAMES = ModelNames({
+    "a": ("gpt-4o", "claude-*", "*-mini"),
+    "b": ("claude-opus-*", "claude-opus-4", "x[1]?*", "a*"),
+})  # fmt: skip
 
 
 @pytest.mark.parametrize(

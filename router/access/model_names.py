@@ -1,18 +1,17 @@
 """By which names a model may be asked: its own, its aliases, and patterns of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-
-from raylax.router.config import RouterConfig
 
 
 class ModelNames:
     """Of all models of a router. A model's own name comes first, then an alias that is the same,
     then the longest pattern that fits, which says most."""
 
-    def __init__(self, configs: Sequence[RouterConfig]) -> None:
-        self._own = {config.model_name for config in configs}
-        self._aliases = {alias: config.model_name for config in configs for alias in config.aliases}
+    def __init__(self, aliases: Mapping[str, Sequence[str]]) -> None:
+        """Of each model, by its own name."""
+        self._own = aliases.keys()
+        self._aliases = {alias: model for model in aliases for alias in aliases[model]}
         self._patterns = sorted(filter(is_pattern, self._aliases), key=len, reverse=True)
 
     def model_of(self, asked: str) -> str | None:
