@@ -51,7 +51,7 @@ class ModelOptions:
     """Keys that a token sees, its own and the first `sinks` among them; 0: as the model says."""
     sinks: int = 0
     """Of keys that turn out of sight with a window: those of the first tokens never do. They keep
-    the positions that they were computed at. On CPUs alone."""
+    the positions that they were computed at."""
     library: str | None = None
     """On CUDA, a directory of machine code that was compiled elsewhere, on a CPU a compiled step or
     the directory that it lies in; None: the store's."""

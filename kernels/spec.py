@@ -105,6 +105,11 @@ class DecoderSpec:
         return self.intermediate - self.mlp_padding
 
     @property
+    def recent(self) -> int:
+        """Keys that a token sees, its own among them, but for the sinks; 0: all."""
+        return self.window - self.sinks
+
+    @property
     def queries_per_kv_head(self) -> int:
         """How many query heads share a head of keys and values."""
         return self.heads // self.kv_heads

@@ -112,7 +112,7 @@ class EngineConfig:
     sequence. What is behind a window keeps its pages."""
     attention_sink_size: int | None = option(None, COUNT)
     """How many of those are the first tokens of the sequence, which stay in sight at the positions
-    that they have, and are not rotated again. On CPUs alone."""
+    that they have, and are not rotated again."""
     max_history_size: int | None = option(None, nothing_but(None, 0))
     """Steps that a recurrent model can be rolled back."""
     kv_state_kind: Literal["kv_cache", "rnn_state"] | None = option(

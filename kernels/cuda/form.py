@@ -50,10 +50,6 @@ class DeviceForm:
             raise CompileError(
                 only_on_cpu(f"residual streams (taps) are not kept on CUDA, found {options.taps}")
             )
-        if spec.sinks:
-            raise CompileError(
-                only_on_cpu(f"attention_sink_size is not there on CUDA, found {spec.sinks}")
-            )
         if spec.mlp_bias:
             raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
         quantization = quantization_named(options.quantization, dtype)

@@ -29,6 +29,8 @@ class Model:
     kv: KV = "plain"
     kind: Any = np.uint16
     window: int = 0
+    """But for the sinks, as the kernel has it."""
+    sinks: int = 0
     softcap: float = 0.0
 
     @property
@@ -93,8 +95,9 @@ class Batch:
     def work(self, tile: int, places: int) -> WorkList:
         """`places`: 0 to divide no tile."""
         model = self.model
+        seen = model.window, model.sinks
         division = Division(
-            model.group, model.kv_heads, max(places, 1), 1000 * places, model.window, SPLIT
+            model.group, model.kv_heads, max(places, 1), 1000 * places, *seen, SPLIT
         )
         return division.work_list(self.starts, self.totals, tile)
 
@@ -126,6 +129,7 @@ class Batch:
             scale=model.dim**-0.5 * LOG2_E,
             softcap=model.softcap * LOG2_E,
             window=model.window,
+            sinks=model.sinks,
             table_width=self.tables.shape[1],
             BQ=tile,
             BK=self.block,
@@ -133,6 +137,7 @@ class Batch:
             PAGE=PAGE,
             KV=FORMATS[model.kv],
             WINDOW=model.window > 0,
+            SINKS=model.sinks > 0,
             SOFTCAP=model.softcap > 0,
             **sizes,
         )
@@ -159,7 +164,8 @@ class Batch:
             if model.softcap:
                 score = model.softcap * np.tanh(score / model.softcap)
             at, key = self.before[i] + np.arange(len(q))[:, None], np.arange(len(k))
-            hidden = (key > at) | (key <= at - (model.window or MOST))
+            far = (key <= at - (model.window or MOST)) & (key >= model.sinks)
+            hidden = (key > at) | far
             weight = np.where(hidden, 0, np.exp(score))
             weight /= weight.sum(-1, keepdims=True)
             out.append(np.einsum("hqk,khd->qhd", weight, v))

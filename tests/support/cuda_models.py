@@ -66,6 +66,11 @@ TRAITS = [
     for shape in HEADS
     if shape.dim in (128, 256) and shape.kv != "fp8"
 ]
+TRAITS += [
+    replace(shape, precision="bf16", window=True, softcap=True, sinks=True)
+    for shape in HEADS
+    if (shape.dim, shape.kv) in {(64, "plain"), (64, "int8"), (128, "plain")}
+]
 
 
 def shipped(chip: Chip) -> list[Variant]:

@@ -37,7 +37,8 @@ def variants(chip: int, demo: DecoderSpec, small: bool) -> list[Variant]:
             made += of_model(demo, chip, precision)
         for kv in ("int8", "fp8"):
             made += bytes_of(demo, chip, kv)
-        made += [*attention.attend(window_of(demo), chip), *of_model(biased(demo), chip, "bf16")]
+        made += [one for shape in limited(demo) for one in attention.attend(shape, chip)]
+        made += of_model(biased(demo), chip, "bf16")
     return list({one.name: one for one in made}.values())
 
 
@@ -47,11 +48,10 @@ def bytes_of(demo: DecoderSpec, chip: int, kv: KV) -> Sequence[Variant]:
     return [*attention.attend(shape, chip)[:2], pointwise.rope_append(shape, 4)]
 
 
-def window_of(demo: DecoderSpec) -> AttentionShape:
-    """Of the demo model's heads, with all that attention can have."""
-    return AttentionShape(
-        demo.heads, demo.kv_heads, demo.head_dim, "bf16", window=True, softcap=True
-    )
+def limited(demo: DecoderSpec) -> list[AttentionShape]:
+    """Of the demo model's heads, with a window, and a cap or sinks beside it."""
+    heads = AttentionShape(demo.heads, demo.kv_heads, demo.head_dim, "bf16", window=True)
+    return [replace(heads, softcap=True), replace(heads, sinks=True)]
 
 
 def overlapped(chip: int, demo: DecoderSpec) -> list[Variant]:

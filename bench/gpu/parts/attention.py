@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from machine import Array, Machine
-from packing.carried import window_of
+from packing.carried import limited
 from part import Part, hold
 
 from raylax.kernels.cuda import driver
@@ -22,7 +22,7 @@ LOG2_E = 1.4426950408889634
 MOST_ERROR = 0.015
 EVERYWHERE, NOWHERE = (10**6, 10**6), (1, 0)
 """Places and slots with which every split has a program of its own, and none has."""
-WINDOW, SOFTCAP = 200, 30.0
+WINDOW, SINKS, SOFTCAP = 200, 20, 30.0
 
 
 def run(part: Part, machine: Machine) -> None:
@@ -34,7 +34,7 @@ def run(part: Part, machine: Machine) -> None:
         shapes.insert(0, AttentionShape(big.heads, big.kv_heads, big.head_dim, "bf16"))
         shapes += [
             AttentionShape(*sizes, "bf16", "fp8"),
-            window_of(demo),
+            *limited(demo),
             AttentionShape(*sizes, "f16"),
         ]
     for shape in shapes:
@@ -168,7 +168,8 @@ class Sequences:
         """What they are, and where they write."""
         shape, machine = self.shape, self.machine
         window = WINDOW if shape.window else 0
-        division = Division(shape.group, shape.kv_heads, *places, window)
+        sinks = [SINKS] if shape.sinks else []
+        division = Division(shape.group, shape.kv_heads, *places, window, *sinks)
         work = division.work_list(self.starts, self.totals, tile.most)
         slots = max(1, work.slots)
         out = machine.room(self.q.nbytes)
@@ -180,7 +181,7 @@ class Sequences:
             machine.kernel(tile).launch(
                 (len(work.items), shape.kv_heads),
                 *(q, pages, scales, tables, machine.put(work.items), out, partial, summary),
-                *(scale, cap, window, self.tables.shape[1]),
+                *(scale, cap, window, *sinks, self.tables.shape[1]),
             )
         ]
         if len(work.rows):
@@ -220,7 +221,7 @@ class Sequences:
             )
             hidden = key > at
             if shape.window:
-                hidden |= key <= at - WINDOW
+                hidden |= (key <= at - WINDOW) & (key >= SINKS * shape.sinks)
             weight = np.where(hidden, 0, np.exp(score))
             out.append((weight / weight.sum(-1, keepdims=True) @ v).transpose(1, 0, 2))
         return np.concatenate(out)

@@ -7,8 +7,9 @@ the same instruction as a prefill's many, and sum in the same order.
 Keys are cut into splits of `SPLIT` counted from key 0 of the sequence, a split into tiles of `BK`.
 A split is reduced from nothing, and splits are merged upwards. One program may walk all the splits
 of its rows, or only one of them and leave what it came to for `combine`: the bits are the same. A
-split or tile in which a row sees no key leaves that row as it was, exactly. `SPLIT` and `BK` are
-part of the result; the number of queries of a tile is not.
+split or tile in which a row sees no key leaves that row as it was, exactly. So those between the
+sinks and a window are left out. `SPLIT` and `BK` are part of the result; the number of queries of a
+tile is not.
 
 Bytes (`KV`) meet the matrix unit as they are: scales of keys are multiplied with the scores, those
 of values with the weights, in float32. So codes are exact, and nothing is rounded that would not be
@@ -45,17 +46,18 @@ def exact_sum(share):
 
 @triton.jit
 def attend(
-    q, pages, scales, tables, items, out, partial, summary, scale, softcap, window, table_width,
+    q, pages, scales, tables, items, out, partial, summary, scale, softcap, window, sinks,
+    table_width,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BQ: tl.constexpr,
     BK: tl.constexpr, SPLIT: tl.constexpr, PAGE: tl.constexpr, KV: tl.constexpr,
-    WINDOW: tl.constexpr, SOFTCAP: tl.constexpr,
+    WINDOW: tl.constexpr, SINKS: tl.constexpr, SOFTCAP: tl.constexpr,
 ):  # fmt: skip
     """Grid: (items, KV_HEADS). q, out: [tokens, HEADS, D]; pages: [n, 2, KV_HEADS, PAGE, D];
     scales, of bytes: [n, 2, KV_HEADS, PAGE] float32; tables: [sequences, table_width].
 
     `scale` is the softmax's times log2(e), and so is `softcap` the model's. A row sees `window`
-    keys with its own. partial: [slots, KV_HEADS, BQ, D] float32, and summary: [slots, KV_HEADS, 2,
-    BQ], the largest score and the sum of the weights.
+    keys with its own, and the first `sinks`. partial: [slots, KV_HEADS, BQ, D] float32, and
+    summary: [slots, KV_HEADS, 2, BQ], the largest score and the sum of the weights.
     """
     group: tl.constexpr = HEADS // KV_HEADS
     wide: tl.constexpr = max(
@@ -76,8 +78,11 @@ def attend(
     ours = used[None, :] & inside[:, None]
     queries = tl.load(q + place[None, :] + d[:, None], mask=ours, other=0.0)
     limit = position + token  # the last key that a row sees
-    least = position - window + 1 if WINDOW else 0  # the first key that any row sees
+    least = position - window + 1 if WINDOW else 0  # the first key that any row sees, but for sinks
     table = tables + sequence.to(tl.int64) * table_width
+    if SINKS:
+        aside = tl.cdiv(sinks, SPLIT)  # splits that hold sinks, and after them such as nobody sees
+        between = max(least // SPLIT - aside, 0)
 
     high = tl.full((BQ,), float("-inf"), tl.float32)
     weight = tl.zeros((BQ,), tl.float32)
@@ -88,12 +93,24 @@ def attend(
         some = tl.zeros((BQ,), tl.float32)
         part = tl.zeros((wide, BQ), tl.float32)
         begin = one * SPLIT
-        if WINDOW:
-            begin = max(begin, least // BK * BK)
-        for at in range(begin, min(one * SPLIT + SPLIT, keys), BK):
-            key = at + k
-            there = key < keys
+        if SINKS:
+            begin += tl.where(one < aside, 0, between) * SPLIT
+            end = min(begin + SPLIT, keys)
+            after = max(begin, min(end, sinks) + (BK - 1)) // BK * BK  # the first tile without one
+            gap = max(min(least, end) // BK * BK - after, 0)
+            end -= gap
+        else:
             if WINDOW:
+                begin = max(begin, least // BK * BK)
+            end = min(one * SPLIT + SPLIT, keys)
+        for at in range(begin, end, BK):
+            key = at + k
+            if SINKS:
+                key += tl.where(at < after, 0, gap)
+            there = key < keys
+            if SINKS:
+                there = there & ((key >= least) | (key < sinks))
+            elif WINDOW:
                 there = there & (key >= least)
             page = tl.load(table + key // PAGE, mask=there, other=0).to(tl.int64)
             vector = (page * (2 * KV_HEADS) + kv_head) * PAGE + key % PAGE
@@ -109,7 +126,10 @@ def attend(
             if SOFTCAP:
                 score = softcap * (1.0 - 2.0 / (1.0 + tl.exp2(score * (TWO_LOG2_E / softcap))))
             seen = key[:, None] <= limit[None, :]
-            if WINDOW:
+            if SINKS:
+                near = key[:, None] > limit[None, :] - window
+                seen = seen & (near | (key < sinks)[:, None])
+            elif WINDOW:
                 seen = seen & (key[:, None] > limit[None, :] - window)
             score = tl.where(seen, score, float("-inf"))
             new = tl.maximum(top, tl.max(score, 0))

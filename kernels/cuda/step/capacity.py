@@ -40,8 +40,8 @@ class StepCapacity:
 
     def division(self, places: int) -> Division:
         """How attention's work is divided among so many programs that run at once."""
-        heads, window = self.form.heads, self.form.spec.window
-        return Division(heads.group, heads.kv_heads, places, self.slots, window)
+        heads, s = self.form.heads, self.form.spec
+        return Division(heads.group, heads.kv_heads, places, self.slots, s.recent, s.sinks)
 
     @property
     def slots(self) -> int:

@@ -167,7 +167,7 @@ class StepProgram:
             (shape.items, s.kv_heads),
             *(at["queries"], layer.pages, layer.scales, at["tables"], at["items"], at["attended"]),
             *(at["partial"], at["summary"], s.own_head_dim**-0.5 * LOG2_E),
-            *(s.softcap * LOG2_E, s.window, 1),
+            *(s.softcap * LOG2_E, s.recent, *([s.sinks] if s.sinks else []), 1),
         )
         if shape.combined:
             yield self._kernel(attention.combine(self._heads)).launch(

@@ -31,7 +31,8 @@ class WorkList(NamedTuple):
     items: Ints
     """[n, 8] for `attend`: sequence, first new token in the step, that token's position, new tokens
     (0: writes nothing), first split, splits, slot of memory, keys. Of slot -1 are those that have
-    all splits of their tile; others have one."""
+    all splits of their tile; others have one. Where there are sinks, splits are counted without
+    those of which nothing is seen."""
     rows: Ints
     """[m, 4] for `combine`: new token in the step, its place in the tile, first slot, slots (0:
     writes nothing). Of each new token whose tile was divided."""
@@ -61,7 +62,9 @@ class Division:
     """For which there is memory, at least those of the longest sequence. Where a step wants more,
     its longest tiles get them and others are not divided, which is only slower."""
     window: int = 0
-    """Keys that a token sees, its own among them; 0: all."""
+    """Keys that a token sees, its own among them, but for the sinks; 0: all."""
+    sinks: int = 0
+    """How many of the first keys it sees beside them."""
     split: int = SPLIT
 
     def work_list(self, query_starts: Ints, kv_lengths: Ints, queries: int) -> WorkList:
@@ -96,8 +99,10 @@ class Division:
         splits = (items[:, 7] + (self.split - 1)) // self.split
         items[:, 4] = 0
         if self.window:
-            items[:, 4] = np.maximum(items[:, 2] - (self.window - 1), 0) // self.split
-            splits -= items[:, 4]
+            least, aside = items[:, 2] - (self.window - 1), -(-self.sinks // self.split)
+            unseen = np.maximum(least // self.split - aside, 0)
+            items[:, 4] = 0 if self.sinks else unseen
+            splits -= unseen
         items[:, 5], items[:, 6] = splits, -1
         return items, splits
 

@@ -64,13 +64,15 @@ class AttentionShape:
     kv: KV = "plain"
     window: bool = False
     softcap: bool = False
+    sinks: bool = False
+    """Whether it sees the first keys too, before a window."""
 
     @classmethod
     def of(cls, spec: DecoderSpec, precision: str, kv: KV, shards: int = 1) -> Self:
         """A model's, or that of one of several ranks that share its heads."""
         heads, kv_heads = spec.heads // shards, max(1, spec.kv_heads // shards)
-        window, softcap = spec.window > 0, spec.softcap > 0
-        return cls(heads, kv_heads, spec.head_dim, precision, kv, window, softcap)
+        traits = spec.window > 0, spec.softcap > 0, spec.sinks > 0
+        return cls(heads, kv_heads, spec.head_dim, precision, kv, *traits)
 
     def __post_init__(self) -> None:
         """Raises CompileError for what no kernel is made for."""
@@ -100,8 +102,8 @@ class AttentionShape:
     @property
     def name(self) -> str:
         """For names of variants that depend on all of it."""
-        traits = ("_window" if self.window else "") + ("_softcap" if self.softcap else "")
-        return f"{self.heads_name}_{self.kv}{traits}"
+        traits = {"window": self.window, "softcap": self.softcap, "sinks": self.sinks}
+        return "_".join([self.heads_name, self.kv, *(name for name, has in traits.items() if has)])
 
     @property
     def sizes(self) -> dict[str, int | bool]:
@@ -124,6 +126,8 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
     widest = plain if shape.kv == "plain" else of_bytes
     if shape.dim > 64 and (shape.window or shape.softcap):
         widest = min(widest, 32 if shape.dim <= 128 else 16)  # for these take registers
+    if shape.sinks and shape.kv != "plain" and chip == 90:
+        widest = min(widest, 32)
     if shape.group not in FITTING and chip == 90 and shape.dim > 64:
         widest = min(widest, 32)
     if shape.group not in FITTING and chip in (100, 103) and shape.dim <= 64:
@@ -146,10 +150,11 @@ def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Varian
         "attention:attend",
         signature(
             f"q:k pages:{shape.pages} scales:f tables:j items:j out:k partial:f summary:f "
-            "scale:s softcap:s window:i table_width:i",
+            f"scale:s softcap:s window:i {'sinks:i ' * shape.sinks}table_width:i",
             shape.precision,
         ),
         {
+            **({} if shape.sinks else {"sinks": 0}),  # what is none takes no argument
             **shape.sizes,
             "BQ": queries,
             "BK": KEYS,
@@ -157,6 +162,7 @@ def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Varian
             "PAGE": PAGE_SIZE,
             "KV": FORMATS[shape.kv],
             "WINDOW": shape.window,
+            "SINKS": shape.sinks,
             "SOFTCAP": shape.softcap,
         },
         WARPS_WIDE if shape.dim > 128 else warps,

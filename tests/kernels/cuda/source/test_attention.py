@@ -79,6 +79,8 @@ def test_dims(dim: int) -> None:
     [
         (HOPPER, Model()),
         (AMPERE, Model(kv="int8", window=30)),
+        (HOPPER, Model(window=20, sinks=5)),
+        (AMPERE, Model(kv="fp8", window=3, sinks=18, softcap=3.0)),
         (HOPPER, Model(3, 1, kv="fp8", softcap=3.0)),
     ],
 )
@@ -123,6 +125,51 @@ def test_pages_before_the_window_may_be_gone(places: int) -> None:
     batch.tables[1, : 41 // 16] = batch.dead_page
 
     assert same(batch.run(8, places), before)
+
+
+SINKS = [(1, 1), (9, 4), (20, 16), (40, 17), (3, 33), (30, 40), (1, 70)]
+"""Windows, and the sinks beside them: in a tile, in a split, beyond both, next to each other."""
+
+
+@pytest.mark.parametrize(("window", "sinks"), SINKS)
+@pytest.mark.parametrize("places", [0, MANY])
+def test_sinks_are_seen_from_anywhere(window: int, sinks: int, places: int) -> None:
+    """By decodes, first and later chunks, short and long sequences."""
+    batch = Batch(Model(window=window, sinks=sinks), [5, 1, 9, 1, 3], [0, 90, 101, 28, 69])
+
+    assert_right(batch.run(8, places), batch)
+
+
+@pytest.mark.parametrize("kv", KVS)
+def test_sinks_in_pages_of_any_kind(kv: KV) -> None:
+    batch = Batch(Model(4, 2, kv=kv, window=7, sinks=5), *RAGGED)
+
+    assert_right(batch.run(16, MANY), batch)
+
+
+@pytest.mark.parametrize("places", [0, MANY])
+@pytest.mark.parametrize("sinks", [4, 17, 40])
+def test_pages_between_the_sinks_and_the_window_may_be_gone(sinks: int, places: int) -> None:
+    """Whole tiles and splits of them, too; those of the sinks may not."""
+    batch = Batch(Model(window=9, sinks=sinks), [1, 3], [120, 110])
+    before = batch.run(8, places)
+    batch.tables[0, -(-sinks // 16) : 112 // 16] = batch.dead_page  # keys from 112 on are seen
+    batch.tables[1, -(-sinks // 16) : 102 // 16] = batch.dead_page
+    assert same(batch.run(8, places), before)
+    batch.tables[0, 0] = batch.tables[1, 0]
+
+    assert not same(batch.run(8, places)[0], before[0])
+
+
+@pytest.mark.parametrize("sinks", [4, 17, 40])
+def test_what_is_left_out_between_sinks_and_window_would_have_changed_no_bit(sinks: int) -> None:
+    """A tile of far rows leaves out less than one of near rows: it is the first row's window that
+    counts."""
+    model, ways = Model(window=9, sinks=sinks), [(8, 0), (8, MANY), (32, 0), (32, MANY)]
+    with matrix_unit(HOPPER):
+        found = [Batch(model, [n], [120 - n]).run(*way)[-1] for n in (1, 3, 16) for way in ways]
+
+    assert all(same(one, found[0]) for one in found)
 
 
 @pytest.mark.parametrize("places", [0, MANY])

@@ -13,22 +13,32 @@ def work_list(
     places: int = 132,
     slots: int = 4096,
     window: int = 0,
+    sinks: int = 0,
     group: int = 4,
 ) -> WorkList:
     starts = np.array([0, *np.cumsum(lengths)], np.int32)
     keys = np.array(before, np.int32) + np.array(lengths, np.int32)
-    return Division(group, 8, places, slots, window).work_list(starts, keys, queries)
+    return Division(group, 8, places, slots, window, sinks).work_list(starts, keys, queries)
 
 
-def splits_met(work: WorkList) -> dict[int, list[int]]:
-    """Of each new token: the splits that `attend` walks for it, in the order of their merge."""
+def splits_met(work: WorkList, window: int = 0, sinks: int = 0) -> dict[int, list[int]]:
+    """Of each new token: the splits that `attend` walks for it, in the order of their merge. As it
+    does, the numbers of the work list are taken without those between the sinks and the window."""
     met: dict[int, list[int]] = {}
     by_slot = {int(item[6]): item for item in work.items if item[6] >= 0}
-    for _, start, _, rows, first, splits, slot, _ in work.items.tolist():
+    aside = -(-sinks // 512)
+
+    def walked(item: list[int]) -> list[int]:
+        between = max((item[2] - window + 1) // 512 - aside, 0) if sinks else 0
+        numbers = range(item[4], item[4] + item[5])
+        return [number if number < aside else number + between for number in numbers]
+
+    for item in work.items.tolist():
+        _, start, _, rows, *_, slot, _ = item
         if slot < 0:
             for token in range(start, start + rows):
                 assert token not in met
-                met[token] = list(range(first, first + splits))
+                met[token] = walked(item)
     for token, own, first, slots in work.rows.tolist():
         assert token not in met
         met[token] = []
@@ -37,29 +47,33 @@ def splits_met(work: WorkList) -> dict[int, list[int]]:
             assert item[1] + own == token
             assert own < item[3]
             assert item[5] == 1
-            met[token].append(int(item[4]))
+            met[token] += walked(item.tolist())
     return met
 
 
 RAGGED = [1, 37, 0, 1, 4, 300, 1], [9000, 0, 50, 511, 512, 700, 0]
 
 
-@pytest.mark.parametrize("window", [0, 600, 1])
+@pytest.mark.parametrize(("window", "sinks"), [(0, 0), (600, 0), (1, 0), (600, 4), (1, 513)])
 @pytest.mark.parametrize(
     "places, slots", [(132, 4096), (1, 4096), (132, 0), (132, 19), (5000, 9999)]
 )
-def test_every_token_meets_every_split_that_it_sees(places: int, slots: int, window: int) -> None:
+def test_every_token_meets_every_split_that_it_sees(
+    places: int, slots: int, window: int, sinks: int
+) -> None:
+    """Once, and of others at most one on either side, which another token of its tile sees."""
     lengths, before = RAGGED
-    work = work_list(lengths, before, places=places, slots=slots, window=window)
+    work = work_list(lengths, before, places=places, slots=slots, window=window, sinks=sinks)
 
-    met, token = splits_met(work), 0
+    met, token = splits_met(work, window, sinks), 0
     for length, seen in zip(lengths, before, strict=True):
         for position in range(seen, seen + length):
             first = max(0, position - window + 1) // 512 if window else 0
-            wanted = list(range(first, position // 512 + 1))
-            at = met[token].index(wanted[0])
-            assert met[token][at : at + len(wanted)] == wanted
-            assert met[token] == sorted(met[token])
+            splits = range(position // 512 + 1)
+            wanted = {split for split in splits if split >= first or split * 512 < sinks}
+            assert wanted <= {*met[token]}
+            assert len(met[token]) <= len(wanted) + 2
+            assert met[token] == sorted({*met[token]})
             token += 1
     assert len(met) == token
     assert work.slots <= slots
