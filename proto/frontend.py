@@ -33,6 +33,7 @@ from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin
 
 CHAT_PREFIX = "chatcmpl-"
+TextBody = CompletionRequest | EmbeddingRequest
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
 
@@ -113,14 +114,9 @@ class Frontend:
     @property
     def choices(self) -> ChoiceMaker:
         """Makes what becomes of the requests of calls, for this model."""
-        nine = self.templates.want_nine_letters
-        return ChoiceMaker(
-            self.tokenizer,
-            tuple(self.defaults.stop),
-            self.tool_format,
-            self.reasoning_format,
-            nine,
-        )
+        formats = self.tool_format, self.reasoning_format
+        nine, stops = self.templates.want_nine_letters, tuple(self.defaults.stop)
+        return ChoiceMaker(self.tokenizer, stops, *formats, nine)
 
     def chat(
         self,
@@ -185,6 +181,7 @@ class Frontend:
         requests = self.requests.drawn(
             call_id, [ids], body, top, most, field, origin, grammar, after
         )
+        requests = self.choices.limited(requests, body)
         call = Call(call_id, requests, self.choices.of_chat(call_id, requests, body), "chat")
         call.open_ended = most is None
         return call
@@ -254,9 +251,7 @@ class Frontend:
         call.open_ended = body.max_tokens is None
         return call, choices
 
-    def texts_work(
-        self, texts: list[str], field: str, body: CompletionRequest | EmbeddingRequest
-    ) -> TextsWork:
+    def texts_work(self, texts: list[str], field: str, body: TextBody) -> TextsWork:
         """What is to be done for texts, which must leave room for an answer if none is cut."""
         longest = None if body.truncates else self.max_sequence_length
         return TextsWork(texts, body.add_special_tokens, field, longest)
@@ -289,10 +284,7 @@ class Frontend:
         return Call(call_id, requests, vectors, "embeddings")
 
     def _ids_of(
-        self,
-        given: list[str] | list[list[int]],
-        field: str,
-        body: CompletionRequest | EmbeddingRequest,
+        self, given: list[str] | list[list[int]], field: str, body: TextBody
     ) -> Sequence[Sequence[int]]:
         if texts := texts_in(given):
             return self.prompts.text_ids(self.texts_work(texts, field, body))

@@ -27,7 +27,7 @@ OPTIONAL = (
 PROMPTING = (
     "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
     "add_special_tokens", "special_tokens_in_content", "enable_thinking", "separate_reasoning",
-    "include_reasoning",
+    "include_reasoning", "thinking_budget",
 )  # fmt: skip
 
 

@@ -60,6 +60,20 @@ class Inspected(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ThinkingLimit:
+    """How long an answer may think before it speaks. All of it in token ids."""
+
+    budget: int
+    """Tokens of a thought at most."""
+    opened_by: tuple[int, ...]
+    """With these the answer begins, if it thinks; empty: it begins within a thought."""
+    closed_by: int
+    """With this a thought has ended."""
+    close: tuple[int, ...]
+    """What is said to end one; `closed_by` is the first that ends it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn. The defaults draw from the model's own distribution."""
 
@@ -89,6 +103,8 @@ class Sampling:
     """What the answer must be, in the notation of `raylax.proto.grammar`; empty: anything."""
     grammar_after: tuple[int, ...] = ()
     """The grammar begins behind these tokens of the answer; empty: with the answer."""
+    thinking: ThinkingLimit | None = None
+    """Where a thought is ended; None: wherever the model ends it."""
 
     @property
     def greedy(self) -> bool:

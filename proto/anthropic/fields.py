@@ -48,6 +48,5 @@ TOOL: FieldTable = {
     "input_examples": Refused("put them into the description", ([],)),
 }  # fmt: skip
 THINKING: FieldTable = {
-    "budget_tokens": Ignored("thinking is not bounded apart; use max_tokens"),
     "display": Ignored("thoughts are given whole"),
 }

@@ -184,6 +184,8 @@ class Thinking(StrictModel):
     not_here: ClassVar[FieldTable] = tables.THINKING
     type: Literal["enabled", "disabled", "adaptive"]
     """adaptive: as the template has it."""
+    budget_tokens: Count | None = None
+    """As `thinking_budget`."""
 
     @property
     def enabled(self) -> bool | None:
@@ -267,10 +269,13 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
             prompt["enable_thinking"] = self.thinking.enabled
         if prompt["reasoning_effort"] is None and self.output_config is not None:
             prompt["reasoning_effort"] = self.output_config.effort
+        thinking = self.thinking_fields()
+        if self.most_thought is None and self.thinking is not None:
+            thinking["thinking_budget"] = self.thinking.budget_tokens
         made = chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
-            **self.thinking_fields(),
+            **thinking,
             **fields,
             messages=messages,
             tools=[tool.for_chat() for tool in self._functions],

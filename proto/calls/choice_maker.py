@@ -1,7 +1,7 @@
 """What becomes of the requests of a call: choices, whose text is read as their model writes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raylax.proto.calls.choice import Choice, ThoughtsShown
@@ -11,7 +11,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers.base import OutputParser
-from raylax.proto.parsers.reasoning import HARMONY, NONE, REASONING_FORMATS
+from raylax.proto.parsers.reasoning import HARMONY, HARMONY_MARKS, NONE, REASONING_FORMATS
 from raylax.proto.parsers.reasoning.choosing import reasoning_shown
 from raylax.proto.parsers.reasoning.thinking import ThinkingParser, ThoughtMarks
 from raylax.proto.parsers.tools.choosing import format_shown
@@ -22,7 +22,7 @@ from raylax.proto.text.files import FORMAT, TextFiles
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.template_files import TOKENIZER_CONFIG
 from raylax.proto.text.tokenizer import Tokenizer
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import Request, ThinkingLimit
 
 PROMPT_END = 32
 """Tokens of a prompt, of which the mark of a thought is the last word."""
@@ -51,6 +51,33 @@ class ChoiceMaker:
             self._of_chat(index, f"{call_id}_{index}", body, schemas, request.prompt)
             for index, request in enumerate(requests)
         ]
+
+    def limited(self, requests: list[Request], body: ChatCompletionRequest) -> list[Request]:
+        """The requests of a chat, with how long they may think. Raises InvalidRequest where that
+        cannot be bounded."""
+        if (limit := self._limit(body, requests[0].prompt)) is None:
+            return requests
+        return [replace(one, sampling=replace(one.sampling, thinking=limit)) for one in requests]
+
+    def _limit(self, body: ChatCompletionRequest, prompt: Sequence[int]) -> ThinkingLimit | None:
+        marks = HARMONY_MARKS if self.reasoning_format == HARMONY else self._marks
+        if marks is None or body.most_thought is None:
+            return None
+        closed_by, *more = self.tokenizer.encode(marks.closes[0], False)
+        if more:
+            raise InvalidRequest(
+                "thinking_budget: only thoughts that end with one token can be bounded, this "
+                f"model's end with the {1 + len(more)} of {marks.closes[0]}",
+                param="thinking_budget",
+            )
+        inside = self._thinks_already(marks, body, prompt)
+        opened_by = [] if inside else self.tokenizer.encode(marks.opens[0], False)
+        close = self.tokenizer.encode(marks.close or marks.closes[0], False)
+        return ThinkingLimit(body.most_thought, tuple(opened_by), closed_by, tuple(close))
+
+    @property
+    def _marks(self) -> ThoughtMarks | None:
+        return REASONING_FORMATS.get(self.reasoning_format)
 
     def of_completion(self, requests: Sequence[Request], body: CompletionRequest) -> list[Choice]:
         """Those of a completion, which may go on with the text of its prompt."""
@@ -88,7 +115,7 @@ class ChoiceMaker:
         prompt: Sequence[int],
     ) -> Choice:
         kind, parsers, looked_for = TOOL_PARSERS[self.tool_format], list[OutputParser](), set[str]()
-        marks = REASONING_FORMATS.get(self.reasoning_format)
+        marks = self._marks
         if marks is not None and body.separate_reasoning:
             parsers.append(ThinkingParser(marks, self._thinks_already(marks, body, prompt)))
             looked_for |= set(marks.all)

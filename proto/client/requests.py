@@ -59,6 +59,7 @@ class ChatOptions(Options, total=False):
     enable_thinking: bool
     separate_reasoning: bool
     include_reasoning: bool
+    thinking_budget: int
 
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
@@ -69,6 +70,7 @@ SAMPLING = frozenset(field.name for field in pb.Sampling.DESCRIPTOR.fields)
 PROMPTING = (
     "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
     "special_tokens_in_content", "enable_thinking", "separate_reasoning", "include_reasoning",
+    "thinking_budget",
 )  # fmt: skip
 ROUTING = (
     "model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens", "cache_salt",

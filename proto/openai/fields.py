@@ -39,7 +39,6 @@ OF_TEXT: FieldTable = {
     "return_token_ids": Refused("use /v1/chat/completions", (False,)),
     "kv_transfer_params": Refused("workers move pages by themselves; leave it out", ({},)),
     "vllm_xargs": Refused("these are vLLM's own; leave them out", ({},)),
-    "thinking_token_budget": Refused("thinking is not bounded apart; use max_tokens"),
     "logits_processors": Refused("no code is taken from clients; use logit_bias", ([],)),
     "repetition_detection": Refused("use repetition_penalty"),
     "media_io_kwargs": Refused(TEXT_ONLY, ({},)),
@@ -67,7 +66,6 @@ OF_TEXT: FieldTable = {
     "dry_sequence_breakers": Ignored("it says nothing without dry_multiplier"),
     "n_predict": Refused("use max_tokens"), "max_new_tokens": Refused("use max_tokens"),
     "mirostat": Refused("use top_p or min_p", (0,)),
-    "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
 }  # fmt: skip
 OWN = (
     "debug_config", "include_stop_str_in_output", "skip_special_tokens", "truncate_prompt_tokens",
@@ -84,6 +82,8 @@ COMPLETIONS: FieldTable = {
     "separate_reasoning": AS_IT_IS, "stream_reasoning": AS_IT_IS,
     "include_reasoning": Refused("the text of a completion is given as it is", (True,)),
     "enable_thinking": Refused("it is for chat templates; write the prompt for it"),
+    "thinking_budget": Refused("thoughts are not looked for here; use max_tokens"),
+    "thinking_token_budget": Refused("thoughts are not looked for here; use max_tokens"),
 }  # fmt: skip
 STREAM_REASONING: FieldTable = {"stream_reasoning": Ignored("thoughts stream as all else")}
 CHAT: FieldTable = {

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from raylax.proto import ranges
 from raylax.proto.openai.body import BoundedList, StrictModel
 
 MOST_DOCUMENTS = 1024
@@ -77,6 +78,16 @@ class ThinkingFields(StrictModel):
     marks."""
     include_reasoning: bool = True
     """Whether they are told at all."""
+    thinking_budget: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] | None = None
+    """Tokens of a thought, behind which its end is said."""
+    thinking_token_budget: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] | None = None
+    """The same by vLLM's name."""
+
+    @property
+    def most_thought(self) -> int | None:
+        """Tokens of a thought at most."""
+        other = self.thinking_token_budget
+        return other if self.thinking_budget is None else self.thinking_budget
 
     def thinking_fields(self) -> dict[str, Any]:
         """These fields, for a body of another API."""

@@ -386,6 +386,42 @@ class Submit(_message.Message):
 Global___Submit: _TypeAlias = Submit  # noqa: Y015
 
 @_typing.final
+class ThinkingLimit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    OPENED_BY_FIELD_NUMBER: _builtins.int
+    CLOSED_BY_FIELD_NUMBER: _builtins.int
+    CLOSE_FIELD_NUMBER: _builtins.int
+    budget: _builtins.int
+    """tokens of a thought at most"""
+    closed_by: _builtins.int
+    """the token behind which a thought has ended"""
+    @_builtins.property
+    def opened_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """what an answer begins with that thinks; none: it begins within"""
+
+    @_builtins.property
+    def close(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """what is said to end one"""
+
+    def __init__(
+        self,
+        *,
+        budget: _builtins.int = ...,
+        opened_by: _abc.Iterable[_builtins.int] | None = ...,
+        closed_by: _builtins.int = ...,
+        close: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "close", b"close", "closed_by", b"closed_by", "opened_by", b"opened_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThinkingLimit: _TypeAlias = ThinkingLimit  # noqa: Y015
+
+@_typing.final
 class Sampling(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -425,6 +461,7 @@ class Sampling(_message.Message):
     BAD_WORDS_FIELD_NUMBER: _builtins.int
     GRAMMAR_FIELD_NUMBER: _builtins.int
     GRAMMAR_AFTER_FIELD_NUMBER: _builtins.int
+    THINKING_FIELD_NUMBER: _builtins.int
     temperature: _builtins.float
     top_p: _builtins.float
     top_k: _builtins.int
@@ -451,6 +488,10 @@ class Sampling(_message.Message):
     def grammar_after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """tokens behind which it begins; none: with the answer"""
 
+    @_builtins.property
+    def thinking(self) -> Global___ThinkingLimit:
+        """absent: a thought ends where the model ends it"""
+
     def __init__(
         self,
         *,
@@ -470,10 +511,11 @@ class Sampling(_message.Message):
         bad_words: _abc.Iterable[Global___Phrase] | None = ...,
         grammar: _builtins.str = ...,
         grammar_after: _abc.Iterable[_builtins.int] | None = ...,
+        thinking: Global___ThinkingLimit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_top_logprobs", b"_top_logprobs", "_typical_p", b"_typical_p", "top_logprobs", b"top_logprobs", "typical_p", b"typical_p"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_top_logprobs", b"_top_logprobs", "_typical_p", b"_typical_p", "thinking", b"thinking", "top_logprobs", b"top_logprobs", "typical_p", b"typical_p"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprobs", b"_top_logprobs", "_typical_p", b"_typical_p", "allowed_token_ids", b"allowed_token_ids", "bad_words", b"bad_words", "frequency_penalty", b"frequency_penalty", "grammar", b"grammar", "grammar_after", b"grammar_after", "logit_bias", b"logit_bias", "min_p", b"min_p", "min_tokens", b"min_tokens", "presence_penalty", b"presence_penalty", "repetition_penalty", b"repetition_penalty", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k", "top_logprobs", b"top_logprobs", "top_p", b"top_p", "typical_p", b"typical_p"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprobs", b"_top_logprobs", "_typical_p", b"_typical_p", "allowed_token_ids", b"allowed_token_ids", "bad_words", b"bad_words", "frequency_penalty", b"frequency_penalty", "grammar", b"grammar", "grammar_after", b"grammar_after", "logit_bias", b"logit_bias", "min_p", b"min_p", "min_tokens", b"min_tokens", "presence_penalty", b"presence_penalty", "repetition_penalty", b"repetition_penalty", "seed", b"seed", "temperature", b"temperature", "thinking", b"thinking", "top_k", b"top_k", "top_logprobs", b"top_logprobs", "top_p", b"top_p", "typical_p", b"typical_p"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__top_logprobs: _TypeAlias = _typing.Literal["top_logprobs"]  # noqa: Y015
     _WhichOneofArgType__top_logprobs: _TypeAlias = _typing.Literal["_top_logprobs", b"_top_logprobs"]  # noqa: Y015

@@ -376,6 +376,7 @@ class ChatRequest(_message.Message):
     INCLUDE_REASONING_FIELD_NUMBER: _builtins.int
     TRUNCATE_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     TRUNCATION_SIDE_FIELD_NUMBER: _builtins.int
+    THINKING_BUDGET_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """"": the first one that is served"""
     session: _builtins.str
@@ -415,6 +416,8 @@ class ChatRequest(_message.Message):
     """-1: to what leaves room for the answer"""
     truncation_side: _builtins.str
     """left, right; "": left"""
+    thinking_budget: _builtins.int
+    """tokens of a thought, behind which its end is said"""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
     @_builtins.property
@@ -451,10 +454,11 @@ class ChatRequest(_message.Message):
         include_reasoning: _builtins.bool | None = ...,
         truncate_prompt_tokens: _builtins.int | None = ...,
         truncation_side: _builtins.str = ...,
+        thinking_budget: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "enable_thinking", b"enable_thinking", "include_reasoning", b"include_reasoning", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "timeout_s", b"timeout_s", "truncate_prompt_tokens", b"truncate_prompt_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_thinking_budget", b"_thinking_budget", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "enable_thinking", b"enable_thinking", "include_reasoning", b"include_reasoning", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "thinking_budget", b"thinking_budget", "timeout_s", b"timeout_s", "truncate_prompt_tokens", b"truncate_prompt_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "enable_thinking", b"enable_thinking", "explain", b"explain", "include_reasoning", b"include_reasoning", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "timeout_s", b"timeout_s", "tools", b"tools", "truncate_prompt_tokens", b"truncate_prompt_tokens", "truncation_side", b"truncation_side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_thinking_budget", b"_thinking_budget", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "enable_thinking", b"enable_thinking", "explain", b"explain", "include_reasoning", b"include_reasoning", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "thinking_budget", b"thinking_budget", "timeout_s", b"timeout_s", "tools", b"tools", "truncate_prompt_tokens", b"truncate_prompt_tokens", "truncation_side", b"truncation_side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__add_generation_prompt: _TypeAlias = _typing.Literal["add_generation_prompt"]  # noqa: Y015
     _WhichOneofArgType__add_generation_prompt: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt"]  # noqa: Y015
@@ -468,6 +472,8 @@ class ChatRequest(_message.Message):
     _WhichOneofArgType__resume_ttl_s: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s"]  # noqa: Y015
     _WhichOneofReturnType__separate_reasoning: _TypeAlias = _typing.Literal["separate_reasoning"]  # noqa: Y015
     _WhichOneofArgType__separate_reasoning: _TypeAlias = _typing.Literal["_separate_reasoning", b"_separate_reasoning"]  # noqa: Y015
+    _WhichOneofReturnType__thinking_budget: _TypeAlias = _typing.Literal["thinking_budget"]  # noqa: Y015
+    _WhichOneofArgType__thinking_budget: _TypeAlias = _typing.Literal["_thinking_budget", b"_thinking_budget"]  # noqa: Y015
     _WhichOneofReturnType__timeout_s: _TypeAlias = _typing.Literal["timeout_s"]  # noqa: Y015
     _WhichOneofArgType__timeout_s: _TypeAlias = _typing.Literal["_timeout_s", b"_timeout_s"]  # noqa: Y015
     _WhichOneofReturnType__truncate_prompt_tokens: _TypeAlias = _typing.Literal["truncate_prompt_tokens"]  # noqa: Y015
@@ -484,6 +490,8 @@ class ChatRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_ttl_s) -> _WhichOneofReturnType__resume_ttl_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__separate_reasoning) -> _WhichOneofReturnType__separate_reasoning | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__thinking_budget) -> _WhichOneofReturnType__thinking_budget | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_s) -> _WhichOneofReturnType__timeout_s | None: ...
     @_typing.overload

@@ -13,6 +13,7 @@ from raylax.proto.vocabulary import (
     Request,
     Sampling,
     StepTime,
+    ThinkingLimit,
     TokenLogprobs,
 )
 
@@ -65,6 +66,7 @@ def submit_to_proto(
             bad_words=[pb.Phrase(token_ids=phrase) for phrase in s.bad_words],
             grammar=s.grammar,
             grammar_after=s.grammar_after,
+            thinking=None if s.thinking is None else limit_to_proto(s.thinking),
         ),
         choice=request.choice,
         stop_token_ids=sorted(request.stop_token_ids),
@@ -82,6 +84,21 @@ def submit_to_proto(
         page_root=request.page_root,
         pin=request.pin,
         score=request.score,
+    )
+
+
+def limit_to_proto(limit: ThinkingLimit) -> pb.ThinkingLimit:
+    return pb.ThinkingLimit(
+        budget=limit.budget,
+        opened_by=limit.opened_by,
+        closed_by=limit.closed_by,
+        close=limit.close,
+    )
+
+
+def limit_from_proto(message: pb.ThinkingLimit) -> ThinkingLimit:
+    return ThinkingLimit(
+        message.budget, tuple(message.opened_by), message.closed_by, tuple(message.close)
     )
 
 
@@ -109,6 +126,7 @@ def submit_from_proto(message: pb.Submit) -> Request:
             bad_words=tuple(tuple(phrase.token_ids) for phrase in s.bad_words),
             grammar=s.grammar,
             grammar_after=tuple(s.grammar_after),
+            thinking=limit_from_proto(s.thinking) if s.HasField("thinking") else None,
         ),
         choice=message.choice,
         stop_token_ids=frozenset(message.stop_token_ids),

@@ -82,6 +82,7 @@ SAID: dict[str, Any] = {
     "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
     "enable_thinking": False, "separate_reasoning": False, "include_reasoning": False,
+    "thinking_budget": 3,
     "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
     "include_stop_str_in_output": True, "skip_special_tokens": False, "return_token_ids": True,
     "truncate_prompt_tokens": 3, "truncation_side": "right", "structural_tag": TAGS,

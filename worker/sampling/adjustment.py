@@ -30,7 +30,11 @@ def is_penalised(sampling: Sampling) -> bool:
 def is_constrained(sampling: Sampling) -> bool:
     """Whether some tokens are not to be drawn, whatever their logits."""
     return bool(
-        sampling.min_tokens or sampling.allowed_token_ids or sampling.bad_words or sampling.grammar
+        sampling.min_tokens
+        or sampling.allowed_token_ids
+        or sampling.bad_words
+        or sampling.grammar
+        or sampling.thinking
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from raylax.proto.grammar.matcher import Mask, Matcher
 from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import is_constrained
+from raylax.worker.sampling.thinking import forced_after, may_end_after
 
 
 class Constraints:
@@ -20,6 +21,7 @@ class Constraints:
         self.active = is_constrained(sampling)
         self._prompt = len(request.prompt)
         self._min_tokens, self._ends = sampling.min_tokens, sorted(request.stop_token_ids)
+        self._thinking = sampling.thinking
         self._allowed = sampling.allowed_token_ids
         self._never = [phrase[0] for phrase in sampling.bad_words if len(phrase) == 1]
         self._phrases = defaultdict[int, list[tuple[int, ...]]](list)
@@ -39,6 +41,14 @@ class Constraints:
         if everywhere is None or here is None:
             return here if everywhere is None else everywhere
         return everywhere & here
+
+    def forced(self, tokens: Sequence[int], draft: Sequence[int] = ()) -> int | None:
+        """The only token that may follow these and a draft behind them, whatever else holds; None:
+        there are several."""
+        limit, generated = self._thinking, len(tokens) - self._prompt
+        if limit is None or not may_end_after(limit, generated + len(draft)):
+            return None
+        return forced_after(limit, [*tokens[self._prompt :], *draft])
 
     def _everywhere(self, vocab: int) -> Mask | None:
         """The tokens that may be drawn anywhere; None: all."""
@@ -64,6 +74,13 @@ class Constraints:
                 if count <= said and latest(tokens, draft, count) == phrase[:-1]:
                     found.append(phrase[-1])
         return found
+
+
+def only(token: int, vocab: int) -> Mask:
+    """A mask of one token."""
+    mask = np.zeros(-(-vocab // 32), np.int32)
+    mask[token // 32] = np.uint32(1 << token % 32).astype(np.int32)
+    return mask
 
 
 def latest(tokens: Sequence[int], draft: Sequence[int], count: int) -> tuple[int, ...]:

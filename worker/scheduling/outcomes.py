@@ -10,6 +10,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.grammar.matcher import GrammarError
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.worker.sampling.adjustment import forbidding
+from raylax.worker.sampling.constraints import only
 from raylax.worker.sampling.draws import DrawResult, result, vector
 from raylax.worker.sampling.rules import PLAIN, Row, draws_of
 from raylax.worker.sampling.sampler import NOTHING, NotFinite, Outcome, Sampler, Wish
@@ -141,7 +142,11 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
     position, mask, adjustment = one.generated + len(said), None, one.adjustment
     changes = adjustment.after(said).entries if adjustment.active else NOTHING
     if one.constraints.active:
-        mask = one.constraints.mask(output.logits.shape[1], said)
+        vocab = output.logits.shape[1]
+        if (forced := one.constraints.forced(one.tokens, said)) is not None:
+            mask = only(forced, vocab)
+            return Wish(row, request, one.own_rule, position, changes, mask, top)
+        mask = one.constraints.mask(vocab, said)
         if forbidden := one.constraints.forbidden(one.tokens, said):
             changes = forbidding(changes, forbidden)
     return Wish(row, request, one.own_rule, position, changes, mask, top)

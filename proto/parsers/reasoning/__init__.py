@@ -16,6 +16,12 @@ REASONING_FORMATS: dict[str, ThoughtMarks] = {
 }
 HARMONY = "harmony"
 """Thoughts that are read with the calls of tools, by one parser."""
+HARMONY_MARKS = ThoughtMarks(
+    ("<|channel|>analysis<|message|>",),
+    ("<|end|>",),
+    close="<|end|><|start|>assistant<|channel|>final<|message|>",
+)
+"""Of its first thought."""
 NONE = "none"
 """What is thought is a part of what is said."""
 REASONING_NAMES = (*REASONING_FORMATS, HARMONY, NONE)

@@ -19,9 +19,10 @@ class ThoughtMarks(NamedTuple):
 
     opens: tuple[str, ...]
     closes: tuple[str, ...]
-    """The first one is written where a thought is to end."""
     around: tuple[str, str] | None = None
     """What may stand around that which is said after it."""
+    close: str = ""
+    """What is written where a thought is to end, if that is more than the first mark of an end."""
     always: bool = False
     """Whether answers begin with a thought that has no first mark, whatever the prompt."""
 

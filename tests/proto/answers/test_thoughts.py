@@ -21,12 +21,13 @@ from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.client import replies
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
-from raylax.proto.vocabulary import Delta, Finish
+from raylax.proto.vocabulary import Delta, Finish, ThinkingLimit
 from tests.proto.calls.test_call import CITY_TOOL, ids
 
 CALL = '<tool_call>{"name": "look", "arguments": {"a": 1}}</tool_call>'
@@ -179,6 +180,35 @@ def test_an_answer_that_goes_on_with_a_thought(frontend: Frontend) -> None:
         fed(call, "go</think>on")
         message = json.loads(ChatWriter(call, "tiny", 1).whole())["choices"][0]["message"]
         assert message.get("reasoning_content") == thought
+
+
+@pytest.mark.parametrize(
+    ("last", "opened_by"), [("", (9, 8, 7)), ("<think>", ()), ("<think></think>", (9, 8, 7))]
+)
+def test_a_thought_may_have_a_limit(
+    frontend: Frontend, last: str, opened_by: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the tokens of its marks, if its end is one token."""
+    made = with_template(frontend, "x" + last)
+    known = {"<think>": [9, 8, 7], "</think>": [5]}
+    encode = type(made.tokenizer).encode
+    monkeypatch.setattr(
+        type(made.tokenizer), "encode",
+        lambda self, text, *more: known.get(text) or encode(self, text, *more),
+    )  # fmt: skip
+    for name in ("thinking_budget", "thinking_token_budget"):
+        fields: dict[str, Any] = {name: 7}
+        (request,) = call_of(made, **fields).requests
+        assert request.sampling.thinking == ThinkingLimit(7, opened_by, 5, (5,))
+    assert call_of(made).requests[0].sampling.thinking is None
+
+
+def test_a_limit_that_cannot_be_kept_is_refused(frontend: Frontend) -> None:
+    """The mark of the end has several tokens here. A model that does not think keeps any."""
+    with pytest.raises(InvalidRequest, match="end with the 8 of </think>"):
+        call_of(frontend, thinking_budget=7)
+    made = replace(frontend, reasoning_format="none")
+    assert call_of(made, thinking_budget=7).requests[0].sampling.thinking is None
 
 
 def test_an_answer_behind_its_thought_is_read_no_more(

@@ -14,11 +14,13 @@ from raylax.proto.vocabulary import (
     Request,
     Sampling,
     StepTime,
+    ThinkingLimit,
     TokenLogprobs,
 )
 from raylax.proto.wire import messages as wire
 
-tokens = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
+ids = st.integers(0, 2**31 - 1)
+tokens = st.lists(ids, max_size=5).map(tuple)
 reals = st.floats(-100, 100)
 samplings = st.builds(
     Sampling,
@@ -28,6 +30,7 @@ samplings = st.builds(
     seed=st.integers(0, 2**64 - 1), top_logprobs=st.none() | st.integers(0, 20),
     typical_p=reals, min_tokens=st.integers(0, 99), allowed_token_ids=tokens,
     bad_words=st.lists(tokens, max_size=3).map(tuple), grammar=st.text(), grammar_after=tokens,
+    thinking=st.none() | st.builds(ThinkingLimit, ids, tokens, ids, tokens),
 )  # fmt: skip
 requests = st.builds(
     Request,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.sampling.constraints import Constraints
+from raylax.proto.vocabulary import Request, Sampling, ThinkingLimit
+from raylax.worker.sampling.constraints import Constraints, only
 
 PROMPT = (5, 6, 7)
 VOCAB = 70
@@ -61,3 +61,36 @@ def test_nothing_ends_an_answer_that_is_too_short() -> None:
              (([], []), ([1], []), ([], [1]), ([1], [1]), ([1, 1], []))]  # fmt: skip
 
     assert found == [[3, 4], [3, 4], [3, 4], [], []]
+
+
+@pytest.mark.parametrize(
+    ("answer", "draft", "forced"),
+    [
+        ([8, 1], [], None),
+        ([8, 1, 1], [], 4),
+        ([8, 1], [1], 4),
+        ([8, 1, 1, 4], [], 5),
+        ([8], [1, 1, 4], 5),
+        ([8, 1, 1, 4, 5], [], None),
+        ([8, 1, 4], [], None),
+        ([8, 1, 4, 1], [], None),
+        ([1, 1, 1], [], None),
+        ([], [], None),
+    ],
+)
+def test_a_thought_that_is_too_long_is_ended(
+    answer: list[int], draft: list[int], forced: int | None
+) -> None:
+    """Behind its budget, token by token, unless it has ended, or the answer does not think."""
+    made = of(Sampling(thinking=ThinkingLimit(2, (8,), closed_by=4, close=(4, 5))))
+
+    assert made.active
+    assert made.forced([*PROMPT, *answer], draft) == forced
+    assert of(Sampling()).forced([*PROMPT, *answer], draft) is None
+
+
+@pytest.mark.parametrize("token", [0, 31, 32, 63, 69])
+def test_a_mask_of_one_token(token: int) -> None:
+    bits = np.unpackbits(only(token, VOCAB).view(np.uint8), count=VOCAB, bitorder="little")
+
+    assert np.flatnonzero(bits).tolist() == [token]

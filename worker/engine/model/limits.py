@@ -59,6 +59,10 @@ def check(request: Request, limits: ModelLimits) -> None:
     check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
     check_ids(limits.vocab, request.sampling.allowed_token_ids, "allowed_token_ids")
     check_ids(limits.vocab, [*chain(*request.sampling.bad_words)], "bad_words")
+    if (thinking := request.sampling.thinking) is not None:
+        check_whole(thinking.budget, "thinking.budget", least=0)
+        named = [*thinking.opened_by, thinking.closed_by, *thinking.close]
+        check_ids(limits.vocab, named, "thinking")
     if request.max_tokens <= len(request.history):
         raise InvalidRequest(
             f"max_tokens must exceed the history of {len(request.history)} tokens, "
