@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from llguidance import LLTokenizer
@@ -11,11 +11,12 @@ from llguidance import LLTokenizer
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice_maker import ChoiceMaker, format_of, reasoning_of
 from raylax.proto.calls.forms import form_of
-from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
+from raylax.proto.calls.prompt_ids import PromptIds
 from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork, ids_in, texts_in
 from raylax.proto.calls.request_maker import RequestMaker
 from raylax.proto.calls.sampling_defaults import SamplingDefaults, defaults_of, ends_of
+from raylax.proto.calls.scoring import repeated, scored
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest
@@ -182,6 +183,7 @@ class Frontend:
             call_id, [ids], body, top, most, field, origin, grammar, after
         )
         requests = self.choices.limited(requests, body)
+        requests = scored(requests, body.prompt_logprobs)
         call = Call(call_id, requests, self.choices.of_chat(call_id, requests, body), "chat")
         call.open_ended = most is None
         return call
@@ -205,32 +207,24 @@ class Frontend:
         origin: CallOrigin = NOBODY,
         grammar: str = "",
     ) -> Call:
-        """The call of a completion with these prompts, whose texts are in a grammar, if there is
-        one. Raises InvalidRequest."""
+        """The call of a completion with these prompts, as `chat_call`. Raises InvalidRequest."""
         call_id = origin.name or f"cmpl-{uuid.uuid4().hex}"
         most = 16 if body.max_tokens is None else max(1, body.max_tokens)  # one is not told
         prompts = [body.cut(ids, self.prompt_ids.fitting(most)) for ids in prompts]
-        requests = self.requests.drawn(
-            call_id, prompts, body, body.logprobs, most, "prompt", origin, grammar
-        )
-        if body.echo and body.logprobs is not None:
-            for ids in prompts:
-                check_scored_size(len(ids), body.logprobs)
-            requests = [replace(request, score=True) for request in requests]
+        top = 0 if body.picks and body.logprobs is None else body.logprobs
+        requests = self.requests.drawn(call_id, prompts, body, top, most, "prompt", origin, grammar)
+        if repeats := body.echo and body.logprobs is not None:
+            requests = repeated(requests)
+        requests = scored(requests, body.prompt_logprobs)
         choices = self.choices.of_completion(requests, body)
         for index, choice in enumerate(choices):
-            scored = requests[index].prompt if requests[index].score else ()
-            prompt = index // body.n
-            before = self._echo(body, body.prompts[prompt], prompts[prompt]) if body.echo else ""
-            choice.frame(before, body.suffix, scored)
+            at = index // body.drawn
+            before = self.choices.echo(body, body.prompts[at], prompts[at]) if body.echo else ""
+            choice.frame(before, body.suffix, requests[index].prompt if repeats else ())
             choice.silent = body.max_tokens == 0
-        return Call(call_id, requests, choices, "text_completion")
-
-    def _echo(self, body: CompletionRequest, given: object, ids: Sequence[int]) -> str:
-        """The text of a prompt: as it was given, or as that of an answer is made."""
-        if isinstance(given, str) and body.skip_special_tokens and not body.truncates:
-            return given
-        return self.tokenizer.decode(ids, body.skip_special_tokens)
+        call = Call(call_id, requests, choices, "text_completion")
+        call.drawn, call.kept = body.drawn, body.n
+        return call
 
     def tokens_call(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raylax.proto.answers.openai_chunks import ChunkWriter, filled
+from raylax.proto.answers.prompt_scores import prompt_scores
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
@@ -102,6 +103,7 @@ class ChatWriter(ChunkWriter):
             choices=choices,
             usage=self.call.usage,
             prompt_token_ids=self.call.prompt_told(0),
+            prompt_logprobs=prompt_scores(self.call, 0),
         )
 
 

@@ -3,15 +3,25 @@
 from codecs import getincrementaldecoder
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from pydantic_core import to_json
 
 from raylax.proto.answers.openai_chunks import ChunkWriter, filled
+from raylax.proto.answers.prompt_scores import prompt_scores
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob
 from raylax.proto.openai import completions
 from raylax.proto.openai.shared import Usage
+from raylax.proto.openai.telling import PromptLogprobs
+
+
+class OfPrompt(NamedTuple):
+    """What is told of the prompt of a choice."""
+
+    ids: list[int] | None
+    scores: PromptLogprobs | None
 
 
 class CompletionWriter(ChunkWriter):
@@ -48,17 +58,19 @@ class CompletionWriter(ChunkWriter):
 
     def whole(self) -> bytes:
         """As `response`, written piece by piece."""
-        choices = map(choice_written, self.call.ended_parts(Choice), self._prompts())
+        choices = map(choice_written, self.call.best_parts(), self._prompts())
         written = self._completion([], self.call.usage).model_dump_json().encode()
         return filled(written, b"choices", choices)
 
     def response(self) -> completions.Completion:
-        choices = map(completion_choice, self.call.ended_parts(Choice), self._prompts())
+        choices = map(completion_choice, self.call.best_parts(), self._prompts())
         return self._completion(list(choices), self.call.usage)
 
-    def _prompts(self) -> Iterator[list[int] | None]:
-        """Of each choice, if they are told."""
-        return map(self.call.prompt_told, range(len(self.call.requests)))
+    def _prompts(self) -> Iterator[OfPrompt]:
+        """Of each choice what is told of its prompt."""
+        for choice in range(len(self.call.requests) // self.call.drawn * self.call.kept):
+            first = self.call.first_of(choice)
+            yield OfPrompt(self.call.prompt_told(first), prompt_scores(self.call, first))
 
     def _completion(
         self, choices: list[completions.Choice], usage: Usage | None = None
@@ -85,11 +97,11 @@ class Offsets:
         return begins
 
 
-def completion_choice(choice: Choice, prompt: list[int] | None) -> completions.Choice:
+def completion_choice(choice: Choice, prompt: OfPrompt) -> completions.Choice:
     return choice_of(choice, prompt, completion_logprobs(choice.logprob_entries, Offsets()))
 
 
-def choice_written(choice: Choice, prompt: list[int] | None) -> bytes:
+def choice_written(choice: Choice, prompt: OfPrompt) -> bytes:
     """As `completion_choice`, with not all of its log-probabilities in memory."""
     entries = choice.logprob_entries
     if not entries:
@@ -108,7 +120,7 @@ def choice_written(choice: Choice, prompt: list[int] | None) -> bytes:
 
 
 def choice_of(
-    choice: Choice, prompt: list[int] | None, logprobs: completions.Logprobs | None
+    choice: Choice, prompt: OfPrompt, logprobs: completions.Logprobs | None
 ) -> completions.Choice:
     return completions.Choice(
         index=choice.index,
@@ -116,7 +128,8 @@ def choice_of(
         logprobs=logprobs,
         finish_reason=choice.finish_reason,
         token_ids=choice.token_ids,
-        prompt_token_ids=prompt,
+        prompt_token_ids=prompt.ids,
+        prompt_logprobs=prompt.scores,
     )
 
 

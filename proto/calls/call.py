@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
+from raylax.proto.calls.scoring import best
 from raylax.proto.calls.timing import Timing
 from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.openai.shared import CompletionTokensDetails, PromptTokensDetails, Usage
@@ -61,6 +62,8 @@ class Call:
         operation: Operation,
     ) -> None:
         self.id, self.requests, self.operation = id, requests, operation
+        self.drawn = self.kept = 1
+        """Of so many requests for each prompt so many answers are told, the likeliest."""
         self.open_ended = False
         """Whether nobody has said how long its answers may be."""
         self._choices = dict(zip((r.id for r in requests), choices, strict=True))
@@ -87,6 +90,11 @@ class Call:
             assert isinstance(part, kind)
             ended.append(part)
         return ended
+
+    def best_parts(self) -> list[Choice]:
+        """As `ended_parts`, those that are told."""
+        parts = self.ended_parts(Choice)
+        return best(parts, self.drawn, self.kept) if self.drawn > self.kept else parts
 
     @property
     def open(self) -> list[str]:
@@ -117,11 +125,15 @@ class Call:
         self._left -= ended_here
         return FeedResult(event, cancel=ended_here and delta.finish is None)
 
-    def prompt_told(self, choice: int) -> list[int] | None:
-        """The ids of the prompt of a choice, if they are told."""
-        part = self.parts[choice]
+    def prompt_told(self, request: int) -> list[int] | None:
+        """The ids of a request's prompt, if they are told."""
+        part = self.parts[request]
         told = isinstance(part, Choice) and part.tells_ids
-        return list(self.requests[choice].prompt) if told else None
+        return list(self.requests[request].prompt) if told else None
+
+    def first_of(self, choice: int) -> int:
+        """The first request for the prompt of a choice that is told."""
+        return choice // self.kept * self.drawn
 
     @property
     def prompt_tokens(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal
 
-from raylax.proto.calls.events import TextEvent, TextLogprob
+from raylax.proto.calls.events import ENTRY_BYTES, TextEvent, TextLogprob
 from raylax.proto.parsers.base import (
     CallBroken,
     CallEnded,
@@ -50,6 +50,17 @@ class Choice:
     thoughts: ThoughtsShown = "apart"
     silent: bool = False
     """Whether nothing is told but what stands around the answer."""
+    tops: int | None = None
+    """Of how many others at a token's place log-probabilities are told; None: of all that come."""
+    hides_logprobs: bool = False
+    """Whether none are told: they came for another reason."""
+    prompt_tops: int | None = None
+    """Of how many tokens at each place of the prompt log-probabilities are told; None: the prompt's
+    are not."""
+    prompt_scores: Sequence[TokenLogprobs] = ()
+    """Those, once they are there."""
+    logprob_sum: float = 0.0
+    """Of the answer's tokens, if log-probabilities came."""
     tells_ids: bool = False
     """Whether events have the ids of the tokens, too."""
     whole: bool = True
@@ -101,7 +112,13 @@ class Choice:
     @property
     def size(self) -> int:
         """About how many bytes it has in an answer."""
-        return sum([event.size for event in self.events])
+        of_prompt = ENTRY_BYTES * sum([1 + len(one.top) for one in self.prompt_scores])
+        return of_prompt + sum([event.size for event in self.events])
+
+    @property
+    def mean_logprob(self) -> float:
+        """Of its tokens; that of none is less than any."""
+        return self.logprob_sum / self.tokens if self.tokens else -inf
 
     @property
     def may_stop(self) -> bool:
@@ -121,15 +138,19 @@ class Choice:
         self.accepted_tokens = delta.accepted
         if self.silent and (delta.token_ids or delta.finish is not None):
             delta = delta._replace(token_ids=(), logprobs=(), finish=Finish.LENGTH)
-        if delta.prompt_logprobs and self._scored:
-            self._of_prompt = tuple(self._prompt_entries(delta.prompt_logprobs))
-        before = self.tokens
+        if delta.prompt_logprobs:
+            self._take_scores(delta.prompt_logprobs)
+        before, logprobs = self.tokens, delta.logprobs
+        if logprobs and self.hides_logprobs:
+            delta = delta._replace(logprobs=())
         if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are
             self.tokens += len(delta.token_ids)
             said = self._detokenizer.add(delta.token_ids)
             event = TextEvent(self.index, said) if said else None
         else:
             event = self._feed_all(delta)
+        for entry in logprobs[: self.tokens - before]:
+            self.logprob_sum += entry.logprob
         if self.tells_ids:
             self._untold += delta.token_ids[: self.tokens - before]
         if event is not None:
@@ -149,6 +170,12 @@ class Choice:
         ended = event.finish_reason in (Finish.STOP, Finish.LENGTH)
         logprobs, self._of_prompt = (*self._of_prompt, *event.logprobs), ()
         return event._replace(text=text + self._after if ended else text, logprobs=logprobs)
+
+    def _take_scores(self, told: Sequence[TokenLogprobs]) -> None:
+        if self._scored:
+            self._of_prompt = tuple(self._prompt_entries(told))
+        if self.prompt_tops is not None:
+            self.prompt_scores = told
 
     def _prompt_entries(self, told: Sequence[TokenLogprobs]) -> Iterator[TextLogprob]:
         """Of the prompt's tokens: the first follows nothing; special ones may be no text."""
@@ -249,7 +276,9 @@ class Choice:
         self.finish_reason = "tool_calls" if called else str(reason)
 
     def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:
-        top = tuple((self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top)
+        top = tuple(
+            (self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top[: self.tops]
+        )
         return TextLogprob(self.tokenizer.bytes_of(token), written(entry.logprob), top)
 
 

@@ -89,10 +89,19 @@ class ChoiceMaker:
                 shown=self._shown(body),
                 stop_tokens=self._stop_tokens(body.stops),
                 continues=any(map(self.tokenizer.adds_text, request.prompt)),
+                tops=body.logprobs,
+                hides_logprobs=body.logprobs is None,
+                prompt_tops=body.prompt_logprobs,
                 tells_ids=body.return_token_ids,
             )
             for index, request in enumerate(requests)
         ]
+
+    def echo(self, body: CompletionRequest, given: object, ids: Sequence[int]) -> str:
+        """The text of a prompt: as it was given, or as that of an answer is made."""
+        if isinstance(given, str) and body.skip_special_tokens and not body.truncates:
+            return given
+        return self.tokenizer.decode(ids, body.skip_special_tokens)
 
     def of_tokens(self, requests: Sequence[Request], body: CompletionRequest) -> list[TokenChoice]:
         """Those of a completion for who reads token ids."""
@@ -133,6 +142,9 @@ class ChoiceMaker:
             self._stop_tokens(body.stops),
             one_call=not body.parallel_tool_calls,
             thoughts=shown if body.include_reasoning else "not",
+            tops=body.top_logprobs or 0,
+            hides_logprobs=not body.logprobs,
+            prompt_tops=body.prompt_logprobs,
             tells_ids=body.return_token_ids,
         )
 

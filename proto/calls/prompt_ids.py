@@ -11,13 +11,14 @@ MOST_SCORED = 1 << 16
 there."""
 
 
-def check_scored_size(tokens: int, top: int) -> None:
-    """Raises InvalidRequest for a prompt with more log-probabilities than are kept."""
+def check_scored_size(tokens: int, top: int, field: str) -> None:
+    """Raises InvalidRequest, which names the field, for a prompt with more log-probabilities than
+    are kept."""
     if tokens * (1 + top) > MOST_SCORED:
         raise InvalidRequest(
-            f"logprobs: with echo a prompt may have {MOST_SCORED // (1 + top)} tokens where "
+            f"{field}: a prompt may have {MOST_SCORED // (1 + top)} tokens where "
             f"{top} more are told for each, it has {tokens}",
-            param="logprobs",
+            param=field,
         )
 
 

@@ -38,7 +38,7 @@ class RequestMaker:
         grammar: str = "",
         grammar_after: tuple[int, ...] = (),
     ) -> list[Request]:
-        """For `n` answers to each prompt, which came in this field, in a grammar, if there is one,
+        """For the answers to each prompt, which came in this field, in a grammar, if there is one,
         that begins behind these tokens. Raises InvalidRequest."""
         self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
         self.prompt_ids.check_ids(body.allowed_token_ids or (), "allowed_token_ids")
@@ -70,7 +70,7 @@ class RequestMaker:
                 **of_caller,
             )
             for p, (prompt, most) in enumerate(fitting)
-            for choice in range(body.n)
+            for choice in range(body.drawn)
         ]
 
     def embedded(

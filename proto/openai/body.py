@@ -23,6 +23,8 @@ of them, and the interpreter can do nothing else meanwhile."""
 
 
 OF_A_CONTAINER = 4
+STREAMED = "streamed"
+"""Key of a validation's context: bodies that do not say ask for a stream."""
 
 
 def BoundedList(most: int, least: int = 0) -> Any:
@@ -68,9 +70,12 @@ BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
 """How pydantic and `kind_of` name the branches of unions in the path of an error."""
 
 
-def parse_body(kind: type[Body], raw: bytes | str, strict_fields: bool = False) -> Body:
+def parse_body(
+    kind: type[Body], raw: bytes | str, strict_fields: bool = False, streamed: bool = False
+) -> Body:
     """The request in a body; what is wrong with it is a 400 that names the field. `strict_fields`:
-    a field that nobody knows is wrong, too; else it is warned of."""
+    a field that nobody knows is wrong, too; else it is warned of. `streamed`: the answer is a
+    stream if the body does not say."""
     values = values_in(raw.encode() if isinstance(raw, str) else raw)
     if values > MOST_VALUES:
         raise InvalidRequest(
@@ -78,7 +83,8 @@ def parse_body(kind: type[Body], raw: bytes | str, strict_fields: bool = False) 
             f"{OF_A_CONTAINER}; it has up to {values}"
         )
     try:
-        return kind.model_validate_json(raw, context={STRICT: strict_fields})
+        context = {STRICT: strict_fields, STREAMED: streamed}
+        return kind.model_validate_json(raw, context=context)
     except ValidationError as error:
         raise invalid(error) from None
 

@@ -13,9 +13,9 @@ from raylax.proto.openai.shared import (
     Count,
     ResponseModel,
     SamplingFields,
-    TopLogprobs,
     Usage,
 )
+from raylax.proto.openai.telling import PromptLogprobs, TopLogprobs
 from raylax.proto.openai.tools import MOST_TOOLS, Tool, ToolChoice, check_tools, choosing
 from raylax.proto.parsers.notation import strict_json
 
@@ -236,7 +236,6 @@ class Choice(ResponseModel):
     logprobs: Logprobs | None = None
     finish_reason: str | None
     token_ids: list[int] | None = None
-    """If they were asked for; of a stop string that is cut, too."""
 
 
 class ChatCompletion(ResponseModel):
@@ -249,6 +248,7 @@ class ChatCompletion(ResponseModel):
     service_tier: Literal["default"] = "default"
     system_fingerprint: str = FINGERPRINT
     prompt_token_ids: list[int] | None = None
+    prompt_logprobs: PromptLogprobs | None = None
 
 
 class DeltaMessage(ResponseModel):
@@ -278,7 +278,6 @@ class ChatCompletionChunk(ResponseModel):
     service_tier: Literal["default"] = "default"
     system_fingerprint: str = FINGERPRINT
     prompt_token_ids: list[int] | None = None
-    """In the first chunk alone."""
 
 
 class CountedChunk(ChatCompletionChunk):

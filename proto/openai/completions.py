@@ -1,6 +1,6 @@
 """POST /v1/completions. https://platform.openai.com/docs/api-reference/completions"""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,21 +10,17 @@ from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import COMPLETIONS
 from raylax.proto.openai.shared import (
     FINGERPRINT,
+    MOST_CHOICES,
     ResponseModel,
     SamplingFields,
     TokenIds,
-    TopLogprobs,
     Usage,
     one_or_more,
 )
+from raylax.proto.openai.telling import PromptLogprobs, TopLogprobs, false_is_none
 
 MOST_PROMPTS = 64
 LONGEST_SUFFIX = 1 << 16
-
-
-def false_is_none(given: Any) -> Any:
-    """Chat completions have a `logprobs` that is false; the one here is a number."""
-    return None if given is False else given
 
 
 class CompletionRequest(SamplingFields):
@@ -41,7 +37,9 @@ class CompletionRequest(SamplingFields):
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
     max_tokens: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] | None = None
-    """0 with `echo`: nothing is wanted but the prompt, and its log-probabilities."""
+    """0: nothing is wanted but the prompt, or its log-probabilities."""
+    best_of: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    """How many answers are drawn, of which the `n` likeliest are told; None: those alone."""
     echo: bool = False
     """Whether an answer begins with its prompt."""
     suffix: Annotated[str, Field(max_length=LONGEST_SUFFIX)] = ""
@@ -49,9 +47,22 @@ class CompletionRequest(SamplingFields):
 
     @model_validator(mode="after")
     def _wants_something(self) -> Self:
-        if self.max_tokens == 0 and not self.echo:
-            raise ValueError("max_tokens: may only be 0 with echo, found 0")
+        if self.max_tokens == 0 and not self.echo and self.prompt_logprobs is None:
+            raise ValueError("max_tokens: may only be 0 with echo or prompt_logprobs, found 0")
+        if self.drawn < self.n:
+            raise ValueError(f"best_of: must be at least n, which is {self.n}, found {self.drawn}")
+        if self.picks and self.stream:
+            raise ValueError("best_of: may only be n when stream is true")
         return self
+
+    @property
+    def drawn(self) -> int:
+        return self.n if self.best_of is None else self.best_of
+
+    @property
+    def picks(self) -> bool:
+        """Whether answers are drawn that are not told."""
+        return self.drawn > self.n
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
@@ -76,6 +87,7 @@ class Choice(ResponseModel):
     """Of what is told here, if they were asked for; of a stop string that is cut, too."""
     prompt_token_ids: list[int] | None = None
     """In the first chunk of a choice, and in a whole answer."""
+    prompt_logprobs: PromptLogprobs | None = None
 
 
 class Completion(ResponseModel):

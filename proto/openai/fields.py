@@ -30,7 +30,7 @@ OF_TEXT: FieldTable = {
     "spaces_between_special_tokens": Ignored("nothing stands between special tokens but text"),
     "truncate_prompt_tokens": Refused("no prompt is cut here; shorten it"),
     "truncation_side": Ignored("no prompt is cut here"),
-    "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
+    "prompt_logprobs": Refused("use /v1/chat/completions", (False,)),
     "echo": Refused("messages are not repeated; use /v1/completions", (False,)),
     "guided_decoding_backend": Ignored("there is one"),
     "mm_processor_kwargs": Refused(TEXT_ONLY, ({},)),
@@ -69,7 +69,7 @@ OF_TEXT: FieldTable = {
 }  # fmt: skip
 OWN = (
     "debug_config", "include_stop_str_in_output", "skip_special_tokens", "truncate_prompt_tokens",
-    "truncation_side", "return_token_ids",
+    "truncation_side", "return_token_ids", "prompt_logprobs",
 )  # fmt: skip
 """What both have of OpenAI's older APIs."""
 OF_OLDER: FieldTable = {
@@ -78,7 +78,7 @@ OF_OLDER: FieldTable = {
 }
 AS_IT_IS = Ignored("the text of a completion is given as it is")
 COMPLETIONS: FieldTable = {
-    **{name: rule for name, rule in OF_OLDER.items() if name != "echo"},
+    **{name: rule for name, rule in OF_OLDER.items() if name not in ("echo", "best_of")},
     "separate_reasoning": AS_IT_IS, "stream_reasoning": AS_IT_IS,
     "include_reasoning": Refused("the text of a completion is given as it is", (True,)),
     "enable_thinking": Refused("it is for chat templates; write the prompt for it"),

@@ -9,13 +9,14 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
 
 from raylax.proto import ranges
 from raylax.proto.grammar.constraint import Constraint
-from raylax.proto.openai.body import BoundedList, StrictModel
+from raylax.proto.openai.body import STREAMED, BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import DEBUG_CONFIG, STREAM_OPTIONS
 from raylax.proto.openai.structure import ResponseFormat, StructureFields
@@ -40,7 +41,6 @@ def WithinRange(range_: Range) -> Any:
 Bias = Annotated[float, WithinRange(ranges.BIAS)]
 Penalty = Annotated[float, WithinRange(ranges.PENALTY)]
 Probability = Annotated[float, WithinRange(ranges.PROBABILITY)]
-TopLogprobs = Annotated[int, Field(ge=ranges.TOP_LOGPROBS.least, le=ranges.TOP_LOGPROBS.most)]
 MOST_CHOICES = 16
 MOST_STOPS = 16
 LONGEST_STOP = 1024
@@ -117,6 +117,12 @@ class CommonFields(StructureFields):
     priority: PriorityField = Priority.NORMAL
     cache_salt: CacheSalt | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _streamed_if_left_out(cls, fields: Any, info: ValidationInfo) -> Any:
+        streamed = isinstance(fields, dict) and bool((info.context or {}).get(STREAMED))
+        return {**fields, "stream": True} if streamed and fields.get("stream") is None else fields
+
     def common(self) -> dict[str, Any]:
         """These fields, for a body of another API."""
         return {name: getattr(self, name) for name in CommonFields.model_fields}
@@ -155,6 +161,11 @@ class SamplingFields(CommonFields, TellingFields):
         return [self.stop] if isinstance(self.stop, str) else self.stop or []
 
     @property
+    def drawn(self) -> int:
+        """How many answers to a prompt are drawn."""
+        return self.n
+
+    @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
@@ -177,7 +188,7 @@ class SamplingFields(CommonFields, TellingFields):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        self.check_telling(self.stop_token_ids)
+        self.check_telling(self.stop_token_ids, self.stream)
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: only allowed when stream is true")
         if self.asks_for_metrics and not self.include_usage:

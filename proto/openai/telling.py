@@ -3,12 +3,31 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from raylax.proto import ranges
 from raylax.proto.openai.body import StrictModel
 
 ALL_THAT_FIT = -1
+TopLogprobs = Annotated[int, Field(ge=ranges.TOP_LOGPROBS.least, le=ranges.TOP_LOGPROBS.most)]
+
+
+def false_is_none(given: Any) -> Any:
+    """In some APIs a field is false that is a number in others."""
+    return None if given is False else given
+
+
+class PromptLogprob(BaseModel):
+    """Of one token at one place of a prompt."""
+
+    logprob: float
+    rank: int | None
+    """From 1, where it is among those that were looked for."""
+    decoded_token: str
+
+
+PromptLogprobs = list[dict[int, PromptLogprob] | None]
+"""By ids, for each place of a prompt; None for the first one."""
 
 
 def count_or_all(given: int) -> int:
@@ -51,9 +70,14 @@ class TellingFields(TruncationFields):
     """Whether special tokens are left out of the text; else their names are in it."""
     return_token_ids: bool = False
     """Whether the ids of the tokens are told, too: of the prompt, and of the answer."""
+    prompt_logprobs: Annotated[TopLogprobs | None, BeforeValidator(false_is_none)] = None
+    """Of so many of the likeliest tokens at each place of the prompt log-probabilities are told,
+    and of its own."""
 
-    def check_telling(self, stop_token_ids: Any) -> None:
+    def check_telling(self, stop_token_ids: Any, stream: bool) -> None:
         """Raises ValueError for fields that exclude each other."""
+        if self.prompt_logprobs is not None and stream:
+            raise ValueError("prompt_logprobs: only allowed when stream is false")
         if self.include_stop_str_in_output and stop_token_ids:
             raise ValueError(
                 "include_stop_str_in_output: the tokens of stop_token_ids are part of no answer; "

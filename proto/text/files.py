@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
+from raylax.proto.text.chat_template import DEFAULT, ChatTemplate, ChatTemplates
 from raylax.proto.text.pooling import MODULES, POOLING, unsupported
 from raylax.proto.text.reading import check_file, is_there, read_bytes, read_text
 from raylax.proto.text.template_files import (
@@ -72,6 +72,17 @@ class TextFiles:
     def tool_format(self) -> Any:
         """How the model writes its tool calls; None: nobody says."""
         return self._object(TOKENIZER_CONFIG).get(FORMAT)
+
+    @cached_property
+    def tokenizer_info(self) -> dict[str, Any]:
+        """What tokenizer_config.json says, with the special tokens and the default chat template
+        that count, as texts. Raises OSError or ValueError."""
+        config = self._object(TOKENIZER_CONFIG)
+        info = {"tokenizer_class": "PreTrainedTokenizerFast", **config}
+        info |= self._tokenizer_settings.special_tokens
+        if DEFAULT in (sources := sources_of(self.directory, config)):
+            info["chat_template"], _ = sources[DEFAULT]
+        return info
 
     def tokenizer(self) -> Tokenizer:
         """By tokenizer.json and what stands beside it. A ValueError names the file at fault."""

@@ -41,12 +41,23 @@ from raylax.router.prompts.parse_pool import SMALL_BYTES
 SESSION = "X-Session-Id"
 """Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
 at it."""
+EVENTS, JSONS = "text/event-stream", ("application/json", "application/*", "*/*")
 KIND = "events"
 """Of answers that can be come back to: those of the APIs over HTTP."""
 Parts = AsyncGenerator[bytes]
 Body = TypeVar("Body", bound=CommonFields)
 Parsed = TypeVar("Parsed", bound=StrictModel)
 Made = TypeVar("Made")
+
+
+def wants_events(request: Request) -> bool:
+    """Whether its `Accept` lets the answer be server-sent events alone."""
+    kinds = {
+        one.partition(";")[0].strip().lower()
+        for value in request.headers.getlist("accept")
+        for one in value.split(",")
+    }
+    return EVENTS in kinds and kinds.isdisjoint(JSONS)
 
 
 async def nothing(body: object, service: Service) -> None:
@@ -90,13 +101,16 @@ class RequestHandler:
         models.forms[KIND] = events_again
 
     @asynccontextmanager
-    async def read(self, request: Request, kind: type[Parsed]) -> AsyncIterator[tuple[Parsed, int]]:
+    async def read(
+        self, request: Request, kind: type[Parsed], streamed: bool = False
+    ) -> AsyncIterator[tuple[Parsed, int]]:
         """The request in a body, by this router's rule for fields that nobody knows, and how many
-        bytes that had: the router holds them while the block runs."""
+        bytes that had: the router holds them while the block runs. `streamed`: its answer is a
+        stream if it does not say."""
         serving = self.models.any()
         strict = self._config.strict_fields
         async with body_of(request, self.models) as raw:
-            size, parse = len(raw), partial(parse_body, kind, raw, strict)
+            size, parse = len(raw), partial(parse_body, kind, raw, strict, streamed)
             del raw
             body = await serving.prepare(size, parse)
             del parse
@@ -130,7 +144,7 @@ class RequestHandler:
     ) -> ASGIApp:
         """The answer to a request whose body is of this kind, streamed or whole as that says.
         `write` makes the call, and its writer; `instead`: another answer than a call's, or None."""
-        async with self.read(request, kind) as (body, size):
+        async with self.read(request, kind, wants_events(request)) as (body, size):
             service = self.models.named(body.model)
             if (other := await instead(body, service)) is not None:
                 return other

@@ -54,7 +54,7 @@ class CallMaker:
         (ids,) = await self._chat_ids(body, field, not body.truncates)
         grammar = await self._grammar(self.frontend.form_of(body))
         return await self.threads.run(
-            BYTES_PER_TOKEN * len(ids) * body.n,
+            BYTES_PER_TOKEN * len(ids) * body.drawn,
             lambda: self.frontend.chat_call(body, ids, prefix, field, self.origin, grammar),
         )
 
@@ -63,7 +63,7 @@ class CallMaker:
         prompts = await self._ids_of(body.prompts, "prompt", body)
         grammar = await self._grammar(body.constraint)
         return await self.threads.run(
-            self._size(prompts, body.n),
+            self._size(prompts, body.drawn),
             lambda: self.frontend.completion_call(body, prompts, self.origin, grammar),
         )
 
@@ -72,7 +72,7 @@ class CallMaker:
         prompts = await self._ids_of(body.prompts, "prompt", body)
         grammar = await self._grammar(body.constraint)
         return await self.threads.run(
-            self._size(prompts, body.n),
+            self._size(prompts, body.drawn),
             lambda: self.frontend.tokens_call(body, prompts, self.origin, grammar),
         )
 

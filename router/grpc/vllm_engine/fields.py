@@ -26,7 +26,7 @@ NOT_READ: Mapping[type[Message], FieldTable] = {
     },
     pb.TokenizedInput: {"original_text": Ignored("its token ids are there")},
     pb.SamplingParams: {
-        "prompt_logprobs": Refused(OF_TEXT["prompt_logprobs"].why),
+        "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out"),
         "skip_special_tokens": OF_THE_GATEWAY, "spaces_between_special_tokens": OF_THE_GATEWAY,
         "grammar_from_first_token": Ignored("grammars begin with the first token"),
     },

@@ -29,6 +29,7 @@ def add_health(routes: Routes, models: Models) -> None:
         return json_response({"version": version("raylax")})
 
     routes.get("/health", ready)
+    routes.add("/ping", ready, "GET", "POST")
     routes.get("/health/ready", ready)
     routes.get("/health/live", live)
     routes.get("/version", versions)

@@ -1,4 +1,4 @@
-"""vLLM's POST /tokenize and /detokenize."""
+"""vLLM's POST /tokenize and /detokenize, and GET /tokenizer_info."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,5 +28,10 @@ def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
                 text, ticket.used = await handler.made(request, size, decoding), len(body.tokens)
         return json_response(DetokenizeResponse(prompt=text))
 
+    async def tokenizer_info(request: Request) -> ASGIApp:
+        files = handler.models.named(request.query_params.get("model")).frontend.files
+        return json_response(files.tokenizer_info)
+
+    routes.get("/tokenizer_info", tokenizer_info)
     routes.post("/tokenize", tokenize)
     routes.post("/detokenize", detokenize)

@@ -104,9 +104,9 @@ async def test_a_known_key_may_ask(client: httpx.AsyncClient, headers: dict[str,
 
 
 async def test_health_and_version_are_for_everybody(client: httpx.AsyncClient) -> None:
-    paths = ("/health", "/health/live", "/health/ready", "/version")
+    paths = ("/health", "/health/live", "/health/ready", "/ping", "/version")
 
-    assert [(await client.get(path)).status_code for path in paths] == [200] * 4
+    assert [(await client.get(path)).status_code for path in paths] == [200] * 5
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])

@@ -194,6 +194,7 @@ async def test_before_the_first_worker(checkpoint: Path) -> None:
     ):
         assert (await client.get("/health")).status_code == 503
         assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.post("/ping")).status_code == 503
         assert (await client.get("/health/live")).json() == {"status": "ok"}
         assert (await client.post("/v1/chat/completions", json=ASK)).status_code == 503
         assert (await client.get("/metrics")).status_code == 200

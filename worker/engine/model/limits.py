@@ -55,7 +55,7 @@ def check(request: Request, limits: ModelLimits) -> None:
     check_sampling(request.sampling)
     check_grammar(request.sampling, limits)
     if request.score:
-        check_scored_size(len(request.prompt), request.sampling.top_logprobs or 0)
+        check_scored_size(len(request.prompt), request.sampling.top_logprobs or 0, "logprobs")
     check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
     check_ids(limits.vocab, request.sampling.allowed_token_ids, "allowed_token_ids")
     check_ids(limits.vocab, [*chain(*request.sampling.bad_words)], "bad_words")

@@ -60,3 +60,13 @@ async def test_a_mistake_is_explained(
 
     assert reply.status_code == status
     assert said in reply.json()["error"]["message"]
+
+
+async def test_what_a_tokenizer_is(client: httpx.AsyncClient) -> None:
+    """Its settings, special tokens and template: what makes the prompts that this server makes."""
+    info = (await client.get("/tokenizer_info")).json()
+    named = (await client.get("/tokenizer_info", params={"model": "tiny"})).json()
+
+    assert info == named
+    assert info["tokenizer_class"] and "<|im_start|>" in info["chat_template"]
+    assert (await client.get("/tokenizer_info", params={"model": "x"})).status_code == 404
