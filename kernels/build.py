@@ -13,7 +13,7 @@ from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cpu.program import MOST_PAGES
 from raylax.kernels.cpu.sampler.artefact import load_sampler, sampler_library
 from raylax.kernels.cpu.sampler.sampler import Sampler, memory_bytes
-from raylax.kernels.cuda.build import form_of, load_on_device, machine_code, sizes
+from raylax.kernels.cuda.build import build_read, load_on_device, sizes
 from raylax.kernels.model import Model, Seat
 from raylax.kernels.options import IN_MEMORY, ModelOptions, ProgressCallback, silent
 from raylax.kernels.spec import DecoderSpec
@@ -67,8 +67,7 @@ def build(
     without room.
     """
     if options.on_gpu:
-        form = form_of(open_checkpoint(checkpoint), options)
-        return str(machine_code(form, options.library, Store(store), progress))
+        return str(build_read(open_checkpoint(checkpoint), options, store, progress))
     artefacts = Artefacts(checkpoint, options, store, progress)
     artefacts.program.with_pages(pages)
     artefacts.check_room()

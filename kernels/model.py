@@ -175,9 +175,9 @@ class MeetingModel(Model, Protocol):
 class TappedModel(Model, Protocol):
     """A model that keeps the residual streams which `options.taps` names."""
 
-    def tapped(self, count: int) -> Floats:
-        """f32[count, taps * hidden]: those of the last step's first tokens, without padding. Valid
-        until the next step."""
+    def tapped(self, tokens: Ints) -> Floats:
+        """f32[tokens, taps * hidden]: those of these tokens of the last step, without padding. They
+        are the caller's."""
         ...
 
 

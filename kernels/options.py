@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec
 
@@ -45,8 +46,7 @@ class ModelOptions:
     """On CUDA, whether short steps are captured as graphs, and replayed."""
     taps: tuple[int, ...] = ()
     """Residual streams that a step keeps of all of its tokens, each by the number of the layer
-    whose input it is; the number of layers is what the last one comes to. On CPUs, without
-    stages."""
+    whose input it is; the number of layers is what the last one comes to. Without stages."""
     window: int = 0
     """Keys that a token sees, its own and the first `sinks` among them; 0: as the model says."""
     sinks: int = 0
@@ -60,6 +60,20 @@ class ModelOptions:
     def on_gpu(self) -> bool:
         """Whether the device is one of CUDA's."""
         return self.device.startswith("cuda")
+
+    def check_taps(self, spec: DecoderSpec) -> None:
+        """Raises CompileError for residual streams that there are not."""
+        if self.taps and self.degree.pipeline > 1:
+            raise CompileError(
+                "residual streams (taps) are kept by models without stages alone, found "
+                f"pipeline_parallel_stages {self.degree.pipeline}"
+            )
+        for at, layer in enumerate(self.taps):
+            if not 0 <= layer <= spec.layers or layer in self.taps[:at]:
+                raise CompileError(
+                    f"taps must be different numbers from 0 to the {spec.layers} layers of the "
+                    f"model, found {', '.join(map(str, self.taps))}"
+                )
 
     def seen(self, spec: DecoderSpec) -> DecoderSpec:
         """A checkpoint's model as it is computed: with the window of these options in the place of

@@ -128,4 +128,19 @@ class DecoderSpec:
     @property
     def padded_vocab(self) -> int:
         """Rows of the packed head: whole panels of 32."""
-        return -(-self.vocab // 32) * 32
+        return panels(self.vocab)
+
+    @property
+    def drawn(self) -> int:
+        """Tokens that a device draws from: a draft head's are its base's, whichever it names."""
+        return self.fusion.vocab if self.fusion else self.vocab
+
+    @property
+    def padded_drawn(self) -> int:
+        """Logits of a row that is drawn from."""
+        return panels(self.drawn)
+
+
+def panels(rows: int) -> int:
+    """As whole panels of 32."""
+    return -(-rows // 32) * 32

@@ -122,9 +122,8 @@ class EngineConfig:
     speculative_mode: SpeculativeMode = option("ngram", one_of(*get_args(SpeculativeMode)))
     """Who proposes tokens for the model to verify several in a step, which changes none of them.
     ngram: the text so far, by where its last tokens stood before. small_draft: a small model of the
-    same tokenizer. And on CPUs alone, since a GPU warns and goes on without: eagle: a head of
-    EAGLE-1, 2 or 3 that was made for the model. medusa: heads of Medusa's. self: the layer that the
-    model itself brings for this (MTP)."""
+    same tokenizer. eagle: a head of EAGLE-1, 2 or 3 that was made for the model. medusa: heads of
+    Medusa's. self: the layer that the model itself brings for this (MTP)."""
     spec_lookup_answers: bool = option(False, SWITCH)
     """Whether ngram looks into the last few texts of the same tenant, too."""
     spec_draft_length: int = option(0, DRAFT)

@@ -1,7 +1,6 @@
 """How large an engine may be: a plain function of the model, the memory and the wishes."""
 
 from dataclasses import dataclass, replace
-from typing import get_args
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.config import (
@@ -11,7 +10,6 @@ from raylax.worker.config import (
     EngineConfig,
     Mode,
     Sizes,
-    SpeculativeMode,
 )
 from raylax.worker.errors import ConfigError
 
@@ -34,8 +32,6 @@ class Usual:
     fills: bool
     """Whether a server's pages take all of that share: nothing else lives there, and what was
     computed once is found again."""
-    drafts: tuple[SpeculativeMode, ...] = get_args(SpeculativeMode)
-    """Modes of speculation that it can do."""
 
     def within(self, chunk: object) -> "Usual":
         """The same, with no more tokens in a step than a model's files say, if they do."""
@@ -46,15 +42,7 @@ class Usual:
 
 ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, CPU_UTILIZATION, False, False)
 """Other processes, and other replicas, live in its memory too."""
-ON_GPU = Usual(
-    {"local": 4, "interactive": 1, "server": 256},
-    2048,
-    GPU_UTILIZATION,
-    True,
-    True,
-    ("ngram", "small_draft"),
-)
-"""Heads go on from what only models on CPUs keep."""
+ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, GPU_UTILIZATION, True, True)
 SEQUENCE_TOKENS = 128
 """A short question and its answer: with fewer for each, sequences of a server would give way to
 each other all the time, and be computed again."""
@@ -99,7 +87,7 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
         raise ConfigError(too_small("max_total_sequence_length", total, memory, fit))
     single = min(single, total)
     chunk = max(config.prefill_chunk_size or min(memory.usual.chunk, total), sequences)
-    drafted = drafts_of_a_step(config, memory.usual)
+    drafted = drafts_of_a_step(config)
     return Sizes(sequences, single, total, chunk, pages_for(total), drafted)
 
 
@@ -125,13 +113,12 @@ def most_of_a_step(config: EngineConfig, mode: Mode, usual: Usual) -> tuple[int,
     """The most tokens that a step may have to hold, and rows from which it draws."""
     sequences = config.max_num_sequence or usual.sequences[mode]
     tokens = max(config.prefill_chunk_size or usual.chunk, sequences)
-    return tokens, sequences + drafts_of_a_step(config, usual)
+    return tokens, sequences + drafts_of_a_step(config)
 
 
-def drafts_of_a_step(config: EngineConfig, usual: Usual) -> int:
+def drafts_of_a_step(config: EngineConfig) -> int:
     """Tokens of drafts that a step may verify."""
-    mode = config.speculative_mode
-    return MOST_DRAFTED if mode != "disable" and mode in usual.drafts else 0
+    return 0 if config.speculative_mode == "disable" else MOST_DRAFTED
 
 
 def check_lengths(config: EngineConfig, max_positions: int) -> None:

@@ -35,21 +35,6 @@ def check_attention(spec: DecoderSpec) -> None:
         )
 
 
-def check_taps(spec: DecoderSpec, options: ModelOptions) -> None:
-    """Raises CompileError for residual streams that there are not."""
-    if options.taps and options.degree.pipeline > 1:
-        raise CompileError(
-            "residual streams (taps) are kept by models without stages alone, found "
-            f"pipeline_parallel_stages {options.degree.pipeline}"
-        )
-    for at, layer in enumerate(options.taps):
-        if not 0 <= layer <= spec.layers or layer in options.taps[:at]:
-            raise CompileError(
-                f"taps must be different numbers from 0 to the {spec.layers} layers of the model, "
-                f"found {', '.join(map(str, options.taps))}"
-            )
-
-
 class Blueprint:
     """What building one model comes to: what emits it, and the program that runs it."""
 
@@ -63,7 +48,7 @@ class Blueprint:
         spec = options.seen(checkpoint.spec)
         options.degree.check(spec)
         check_attention(spec)
-        check_taps(spec, options)
+        options.check_taps(spec)
         self.checkpoint, target = checkpoint, cpu(options.target)
         self.quantization = quantization_of(options.quantization, checkpoint, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype

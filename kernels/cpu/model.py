@@ -139,12 +139,11 @@ class CpuModel:
         hidden: npt.NDArray[np.float32] = self._arrays["x"][:count]
         return hidden
 
-    def tapped(self, count: int) -> npt.NDArray[np.float32]:
-        """f32[count, taps * hidden]: the residual streams that `options.taps` names, of the last
-        step's first tokens, without padding. Valid until the next step."""
+    def tapped(self, tokens: Ints) -> npt.NDArray[np.float32]:
+        """As `TappedModel.tapped`."""
         own, whole = self.spec.hidden, self._arrays["x"].shape[1]
-        taps: npt.NDArray[np.float32] = self._arrays["taps"][:count]
-        return taps.reshape(-1, whole)[:, :own].reshape(count, len(self.options.taps) * own)
+        taps: npt.NDArray[np.float32] = self._arrays["taps"][tokens]
+        return taps.reshape(-1, whole)[:, :own].reshape(len(tokens), len(self.options.taps) * own)
 
     def _run(self, function: str, rows: int) -> None:
         self._variants[self._functions[function].variant_for(rows)]()

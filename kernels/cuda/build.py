@@ -1,6 +1,8 @@
 """A model for a GPU: its form, its machine code, what it takes, and the model that runs."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
@@ -16,6 +18,11 @@ from raylax.kernels.model import Seat
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, ProgressCallback, silent
 from raylax.kernels.store import Store, jit_policy
 
+AnyModel = TypeVar("AnyModel")
+Made = Callable[
+    [Checkpoint, ModelOptions, DeviceForm, Path, int, ProgressCallback, Seat | None], AnyModel
+]
+"""What runs on a device, as `DeviceModel` is made."""
 MOST_PAGES = (2**31 - 1) // PAGE_SIZE
 """Slots are int32."""
 
@@ -47,6 +54,16 @@ def machine_code(
     return Path(given)
 
 
+def build_read(
+    read: Checkpoint,
+    options: ModelOptions,
+    store: Path | None = None,
+    progress: ProgressCallback = silent,
+) -> Path:
+    """Make a model's machine code in the store; where it is. Raises CompileError."""
+    return machine_code(form_of(read, options), options.library, Store(store), progress)
+
+
 def sizes(checkpoint: Checkpoint, options: ModelOptions) -> tuple[int, int, int, int]:
     """Bytes of weights, of workspace, of a page over all layers; and the most pages."""
     return sizes_of(form_of(checkpoint, options), options)
@@ -74,8 +91,22 @@ def load_on_device(
     its weights on the GPU. `seat`: among the ranks, None for one alone.
     Raises CheckpointError, CompileError, DeviceError."""
     read = open_checkpoint(checkpoint)
+    return load_read(DeviceModel, read, options, pages, store, progress, seat)
+
+
+def load_read(
+    kind: Made[AnyModel],
+    read: Checkpoint,
+    options: ModelOptions,
+    pages: int,
+    store: Path | None = None,
+    progress: ProgressCallback = silent,
+    seat: Seat | None = None,
+) -> AnyModel:
+    """The same of a checkpoint that is read, as a model of this kind. Raises CompileError,
+    DeviceError."""
     form = form_of(read, options)
     cubins = machine_code(form, options.library, Store(store), progress)
     weights, workspace, page, _ = sizes_of(form, options)
     with explained(options.device, weights, workspace, page * pages):
-        return DeviceModel(read, options, form, cubins, pages, progress, seat)
+        return kind(read, options, form, cubins, pages, progress, seat)

@@ -34,6 +34,8 @@ class DeviceForm:
     degree: Degree = Degree()
     overlapped: bool = False
     """Whether its kernels may be started before the one ahead of them has ended."""
+    taps: tuple[int, ...] = ()
+    """Residual streams that a step keeps."""
 
     @classmethod
     def of(cls, spec: DecoderSpec, dtype: str, options: ModelOptions, chip: Chip) -> Self:
@@ -46,10 +48,7 @@ class DeviceForm:
                     f"share a model, found {stages}"
                 )
             )
-        if options.taps:
-            raise CompileError(
-                only_on_cpu(f"residual streams (taps) are not kept on CUDA, found {options.taps}")
-            )
+        options.check_taps(spec)
         if spec.mlp_bias:
             raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
         quantization = quantization_named(options.quantization, dtype)
@@ -60,7 +59,8 @@ class DeviceForm:
             raise CompileError(
                 f"overlap_launches needs sm_{LEAST} or later, found {chip.name}; leave it out"
             )
-        form = cls(sizes, chip, quantization, kv, options.degree, options.overlap_launches)
+        overlap, taps = options.overlap_launches, options.taps
+        form = cls(sizes, chip, quantization, kv, options.degree, overlap, taps)
         form.variants()  # which refuse what no kernel is made for
         return form
 

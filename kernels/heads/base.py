@@ -13,7 +13,10 @@ class HeadOutput(NamedTuple):
     tokens: Ints | None
     """[tokens that the head can name]: the base's id of each; None: they are the same."""
     drawn: Ints
-    """[rows]: the base's id of the largest logit."""
+    """[rows]: the base's id of the largest logit; where the head draws, of what is drawn by the
+    batch's rules."""
+    largest: Floats
+    """[rows]: the largest logit. Where it is NaN or infinite, no token was drawn."""
     hidden: Floats
     """[rows, hidden]: the feature for the step that goes on from these rows."""
 
@@ -28,6 +31,8 @@ class DraftHead(Protocol):
     `raylax.kernels.options.ModelOptions.taps` names them."""
     vocab: int
     """Of the base."""
+    draws: bool
+    """As `Model.draws`: then it has logits of all tokens of the base."""
     pages: int
     page_bytes: int
     """Length of what `read_page` gives."""

@@ -1,5 +1,4 @@
-"""Heads of EAGLE-1, 2 and 3 on a CPU, https://github.com/SafeAILab/EAGLE, and what is computed
-alike.
+"""Heads of EAGLE-1, 2 and 3, https://github.com/SafeAILab/EAGLE, and what is computed alike.
 
 A head runs as its base does, compiled by the same step, in one process: of several ranks one has
 it.
@@ -7,7 +6,7 @@ it.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import CpuModel
 from raylax.kernels.cpu.program import MOST_PAGES
-from raylax.kernels.errors import CompileError, only_on_cpu
+from raylax.kernels.cuda.build import build_read, load_read, sizes
+from raylax.kernels.cuda.heads.model import HeadOnDevice
 from raylax.kernels.heads.base import DraftHead, HeadOutput
 from raylax.kernels.heads.checkpoint import HeadCheckpoint
 from raylax.kernels.heads.mtp import OwnHead
@@ -25,15 +25,9 @@ from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.shards import Degree
 
 
-def head_artefacts(
-    path: Path, base: Path, options: ModelOptions, progress: ProgressCallback
-) -> tuple[HeadCheckpoint | OwnHead, Artefacts]:
-    """A head as it lies there, and what it is run from. Raises KernelsError."""
-    if options.on_gpu:
-        raise CompileError(only_on_cpu(f"draft heads are not there on {options.device}"))
-    read = read_head(path, base)
-    alone = replace(options, degree=Degree(), taps=(), library=None)
-    return read, Artefacts(read, alone, None, progress)
+def alone(options: ModelOptions) -> ModelOptions:
+    """How a head is built beside a base of these: in one process, by code of its own."""
+    return replace(options, degree=Degree(), taps=(), library=None)
 
 
 def head_taps(path: Path, base: Path) -> tuple[int, ...]:
@@ -47,24 +41,42 @@ def read_head(path: Path, base: Path) -> HeadCheckpoint | OwnHead:
     return (OwnHead if own else HeadCheckpoint)(path, open_checkpoint(base))
 
 
+def build_head(path: Path, base: Path, options: ModelOptions, progress: ProgressCallback) -> None:
+    """Make in the store what `load_head` will need. Raises KernelsError."""
+    read = read_head(path, base)
+    if options.on_gpu:
+        build_read(read, alone(options), progress=progress)
+        return
+    artefacts = Artefacts(read, alone(options), None, progress)
+    artefacts.library()
+    artefacts.weights()
+
+
 def load_head(
     path: Path, base: Path, options: ModelOptions, pages: int, progress: ProgressCallback = silent
 ) -> DraftHead:
     """A head that is ready to run: found or compiled, mapped or packed. `base`: the checkpoint that
     it was made for; where that brings it itself, both paths are the same. `options`: as its
     base's. Raises KernelsError."""
-    read, artefacts = head_artefacts(path, base, options, progress)
+    read, options = read_head(path, base), alone(options)
+    if options.on_gpu:
+        on_gpu = load_read(HeadOnDevice, read, options, pages, progress=progress)
+        return FusedHead(read, on_gpu, None)
+    artefacts = Artefacts(read, options, None, progress)
     program = artefacts.program.with_pages(pages)
     functions, place = artefacts.functions()
     packed = artefacts.weights()
     progress("load", 1.0)
-    return FusedHead(read, artefacts.options, program, functions, place, packed)
+    model = FusedStep(read.spec, options, program, functions, place, packed)
+    return FusedHead(read, model, read.tokens)
 
 
 def head_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint:
     """What a head will need, without building it. Raises KernelsError."""
-    read, artefacts = head_artefacts(path, base, options, silent)
-    program = artefacts.program
+    read, options = read_head(path, base), alone(options)
+    if options.on_gpu:
+        return Footprint(read.spec, *sizes(read, options))
+    program = Artefacts(read, options, None, silent).program
     return Footprint(
         read.spec,
         program.bytes_of("weight", "layer"),
@@ -75,17 +87,36 @@ def head_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint:
     )
 
 
+class HeadStep(Protocol):
+    """The step of a head on its device."""
+
+    pages: int
+    page_bytes: int
+    quantization: str
+    draws: bool
+
+    def features(self, tapped: Floats) -> Floats:
+        """What the base keeps of some tokens, as features: the caller's."""
+        ...
+
+    def step_from(self, batch: StepBatch, features: Floats) -> StepOutput:
+        """The step of tokens that each go on from a feature; `hidden`: features for the next."""
+        ...
+
+    def read_page(self, page: int) -> bytes:
+        """As `Model.read_page`."""
+        ...
+
+    def write_page(self, page: int, content: bytes) -> None:
+        """As `Model.write_page`."""
+        ...
+
+
 class FusedStep(CpuModel):
     """The compiled step of a head."""
 
-    @property
-    def goes_on_normed(self) -> bool:
-        """Whether the next step takes what the logits are made of, as the first one does of the
-        base."""
-        return self.spec.fusion is not None and self.spec.fusion.into == "residual"
-
     def features(self, tapped: Floats) -> Floats:
-        """What the base keeps of some tokens, as features."""
+        """As `HeadStep.features`."""
         a, (count, columns) = self._arrays, tapped.shape
         a["tapped"][:count, :columns] = tapped
         a["sizes"][0] = count
@@ -93,23 +124,24 @@ class FusedStep(CpuModel):
         return np.array(self.hidden(count)[:, : self.spec.hidden])
 
     def step_from(self, batch: StepBatch, features: Floats) -> StepOutput:
-        """`step` of tokens that each go on from a feature."""
+        """As `HeadStep.step_from`. The next step takes what the logits are made of, where the first
+        one does so of the base; else what the layer came to, before any norm."""
         self._arrays["x"][: len(features), : self.spec.hidden] = features
-        return self.step(batch)
-
-    def residual(self, rows: Ints) -> Floats:
-        """f32[rows, hidden]: what the last step's layer came to, before any norm."""
-        stream: Floats = self._arrays["x"][rows, : self.spec.hidden]
-        return stream
+        output, fusion = self.step(batch), self.spec.fusion
+        if fusion is not None and fusion.into == "residual":
+            return output
+        return output._replace(hidden=self._arrays["x"][batch.rows, : self.spec.hidden])
 
 
 class FusedHead:
     """A head that runs, see `DraftHead`."""
 
-    def __init__(self, read: HeadCheckpoint | OwnHead, *loaded: Any) -> None:
-        """`loaded`: the rest of what `CpuModel` is made of."""
-        self._model = FusedStep(read.spec, *loaded)
-        self._tokens, self._wanted = read.tokens, read.taps
+    def __init__(
+        self, read: HeadCheckpoint | OwnHead, model: HeadStep, tokens: Ints | None
+    ) -> None:
+        """`tokens`: of the model's logits; None: they are the base's."""
+        self._model, self._tokens, self._wanted = model, tokens, read.taps
+        self.draws = model.draws
         self.taps = tuple(sorted(set(read.taps)))
         self.vocab, self._base_hidden = read.base.spec.vocab, read.base.spec.hidden
         self.pages, self.page_bytes = self._model.pages, self._model.page_bytes
@@ -126,8 +158,6 @@ class FusedHead:
 
     def step(self, batch: StepBatch, features: Floats) -> HeadOutput:
         """Run one ragged batch."""
-        found = self._model.step_from(batch, features)
-        hidden = found.hidden if self._model.goes_on_normed else self._model.residual(batch.rows)
-        tokens = self._tokens
+        found, tokens = self._model.step_from(batch, features), self._tokens
         drawn = found.drawn if tokens is None else tokens[found.drawn]
-        return HeadOutput(found.logits, tokens, drawn, hidden)
+        return HeadOutput(found.logits, tokens, drawn, found.largest, found.hidden)

@@ -1,4 +1,4 @@
-"""Medusa's heads on a CPU: https://github.com/FasterDecoding/Medusa.
+"""Medusa's heads: https://github.com/FasterDecoding/Medusa.
 
 Each says what comes so many tokens further on, of what the base knows now: they have no pages, and
 know nothing of each other's tokens.
@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from raylax.kernels.build import Footprint
 from raylax.kernels.checkpoints.base import Checkpoint
@@ -25,11 +27,14 @@ from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import check_arrays
 from raylax.kernels.cpu.program import MOST_PAGES, Program
 from raylax.kernels.cpu.weights import map_weights
-from raylax.kernels.errors import CheckpointError, CompileError, only_on_cpu
+from raylax.kernels.cuda.build import build_read, load_read, sizes
+from raylax.kernels.cuda.heads.medusa import MedusaOnDevice
+from raylax.kernels.draws.rules import StepDraws
+from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import count
 from raylax.kernels.heads.config import check_same, config_in, named_after
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
-from raylax.kernels.model import Floats, Ints
+from raylax.kernels.model import Floats, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.runtime import as_tensor
 from raylax.kernels.shards import GROUP, Degree
@@ -100,45 +105,51 @@ class MedusaCheckpoint(StoredCheckpoint):
         )
 
 
-class MedusaOutput(NamedTuple):
-    """What the heads came to: valid until the next time."""
+def read_medusa(
+    path: Path, base: Path, options: ModelOptions
+) -> tuple[MedusaCheckpoint, ModelOptions]:
+    """Heads as they lie there, and how they are built beside a base of these options. Raises
+    KernelsError."""
+    alone = replace(options, degree=Degree(), taps=(), library=None)
+    return MedusaCheckpoint(path, open_checkpoint(base)), alone
 
-    logits: Floats
-    """[heads, rows, vocab]: of the token that comes one further on than the base's next, two, and
-    so on."""
-    drawn: Ints
-    """[heads, rows]: the first index of each row's largest logit."""
 
-
-def medusas_artefacts(
-    path: Path, base: Path, options: ModelOptions, progress: ProgressCallback
-) -> Artefacts:
-    """What heads are run from. Raises KernelsError."""
+def build_medusa(path: Path, base: Path, options: ModelOptions, progress: ProgressCallback) -> None:
+    """Make in the store what `load_medusa` will need. Raises KernelsError."""
+    read, options = read_medusa(path, base, options)
     if options.on_gpu:
-        raise CompileError(only_on_cpu(f"draft heads are not there on {options.device}"))
-    read = MedusaCheckpoint(path, open_checkpoint(base))
-    return Artefacts(read, replace(options, degree=Degree(), taps=(), library=None), None, progress)
+        build_read(read, options, progress=progress)
+        return
+    artefacts = Artefacts(read, options, None, progress)
+    artefacts.library()
+    artefacts.weights()
 
 
 def load_medusa(
     path: Path, base: Path, options: ModelOptions, progress: ProgressCallback = silent
-) -> "MedusaHead":
+) -> "MedusaHead | MedusaOnDevice":
     """Heads that are ready to run: found or compiled, mapped or packed. `base`: the checkpoint that
     they were made for; `options`: as its base's. Raises KernelsError."""
-    artefacts = medusas_artefacts(path, base, options, progress)
+    read, options = read_medusa(path, base, options)
+    if options.on_gpu:
+        return load_read(MedusaOnDevice, read, options, 0, progress=progress)
+    artefacts = Artefacts(read, options, None, progress)
     program = artefacts.program
     functions, _ = artefacts.functions()
     packed = artefacts.weights()
     progress("load", 1.0)
-    return MedusaHead(artefacts.checkpoint.spec, program, functions, packed)
+    return MedusaHead(read.spec, program, functions, packed)
 
 
 def medusa_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint:
     """What heads will need, without building them: no pages. Raises KernelsError."""
-    artefacts = medusas_artefacts(path, base, options, silent)
-    program = artefacts.program
+    read, options = read_medusa(path, base, options)
+    if options.on_gpu:
+        weights, workspace, _, most = sizes(read, options)
+        return Footprint(read.spec, weights, workspace, 0, most)
+    program = Artefacts(read, options, None, silent).program
     return Footprint(
-        artefacts.checkpoint.spec,
+        read.spec,
         program.bytes_of("weight", "layer"),
         program.bytes_of("work", "input"),
         0,
@@ -150,6 +161,8 @@ def medusa_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint
 class MedusaHead:
     """Heads that run. Used by the thread that runs their base; a row has the same bits whatever
     shares its step (law 1)."""
+
+    draws = 0
 
     def __init__(self, spec: DecoderSpec, program: Program, functions: Any, packed: Path) -> None:
         self.heads, self.vocab, self.hidden = spec.layers, spec.vocab, spec.hidden
@@ -171,11 +184,17 @@ class MedusaHead:
             for _, name in self._function.variants
         }
 
-    def step(self, hidden: Floats) -> MedusaOutput:
-        """`hidden`: f32[rows, hidden], as `StepOutput` has it of the base."""
+    def begin(self, hidden: Floats) -> None:
+        """f32[rows, hidden], as `StepOutput` has it of the base: what all heads go on from."""
         a, count = self._arrays, len(hidden)
-        if count:
-            a["tapped"][:count, : self.hidden] = hidden
-            a["sizes"][:] = count, self.heads
-            self._variants[self._function.variant_for(count)]()
-        return MedusaOutput(a["logits"][:, :count, : self.vocab], a["chosen"][:, :count])
+        a["tapped"][:count, : self.hidden] = hidden
+        a["sizes"][:] = count, self.heads
+        self._variants[self._function.variant_for(count)]()
+
+    def step(self, head: int, rows: list[int], draws: StepDraws | None = None) -> StepOutput:
+        """What a head says of some of those rows: of the token that comes one further on than the
+        base's next, two, and so on. It has drawn the first index of each row's largest logit."""
+        a = self._arrays
+        logits, drawn = a["logits"][head, rows, : self.vocab], a["chosen"][head, rows]
+        largest = logits.max(1, initial=-np.inf)
+        return StepOutput(logits, drawn, a["tapped"][rows, : self.hidden], largest)

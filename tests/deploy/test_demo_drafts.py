@@ -80,7 +80,7 @@ def answered(model: Model, prompt: list[int]) -> Answer:
         drawn = model.step(batch_of([Piece([token], len(ids) - 1, PAGES)])).drawn
     model.step(batch_of([Piece(ids, 0, PAGES)]))
     tapped: TappedModel = model  # type: ignore[assignment]
-    return Answer(ids, len(prompt), tapped.tapped(len(ids)).copy())
+    return Answer(ids, len(prompt), tapped.tapped(np.arange(len(ids), dtype=np.int32)))
 
 
 def right(head: DraftHead, answer: Answer) -> list[int]:

@@ -22,7 +22,7 @@ class SummingModel:
     """Says the sum of all tokens that it reads through a sequence's table, and so is always right
     for a model that does the same, if it reads what is there."""
 
-    shift, longest, step_tokens, draws = 0, 10_000, 24, 0
+    shift, longest, step_tokens, draws, reads = 0, 10_000, 24, 0, False
 
     def __init__(self, pages: int, vocab: int) -> None:
         self.slots, self.vocab = np.full(pages * PAGE_SIZE, -1), vocab
@@ -59,7 +59,7 @@ class SummingHead:
     """The same as a head: the feature of a token is the sum up to it."""
 
     taps: tuple[int, ...] = (1,)
-    page_bytes = 0
+    page_bytes, draws = 0, False
 
     def __init__(self, pages: int, vocab: int) -> None:
         self.pages, self.vocab = pages, vocab
@@ -77,7 +77,8 @@ class SummingHead:
             assert (self.slots[pages * PAGE_SIZE + at % PAGE_SIZE] >= 0).all()
         sums = features[batch.rows, 0] + batch.tokens[batch.rows]
         said = saying(sums.astype(np.int64) % self.vocab, self.vocab)
-        return HeadOutput(said.logits, None, said.drawn, sums[:, None].astype(np.float32))
+        hidden = sums[:, None].astype(np.float32)
+        return HeadOutput(said.logits, None, said.drawn, said.largest, hidden)
 
     def read_page(self, page: int) -> bytes:
         return b""
@@ -131,7 +132,7 @@ class Knowing:
     def learn_branch(self, one: Sequence, right: bool) -> None:
         assert right
 
-    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+    def follow(self, seen: Several[Seen], output: StepOutput | None) -> None:
         """It knows what will be said."""
 
 

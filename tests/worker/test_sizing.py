@@ -67,9 +67,9 @@ def test_sizes_on_a_gpu(mode: Mode, given: dict[str, Any], want: Sizes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "drafted"), [("ngram", 16), ("small_draft", 16), ("eagle", 0), ("disable", 0)]
+    ("mode", "drafted"), [("ngram", 16), ("eagle", 16), ("medusa", 16), ("disable", 0)]
 )
-def test_steps_on_a_gpu_have_room_for_drafts_that_there_are(
+def test_steps_have_room_for_drafts_where_there_are_any(
     mode: SpeculativeMode, drafted: int
 ) -> None:
     room = replace(memory(positions=4096), usual=ON_GPU)

@@ -90,6 +90,7 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
         check_gpu_ranks(config, degree)
         return replace(
             options,
+            taps=taps_of(config),
             library=config.model_lib,
             overlap_launches=config.overlap_launches,
             graphs=graphs_of(config.opt),

@@ -122,7 +122,9 @@ class Batch:
             raise StepFailed(message, self._blame(flight)) from error
         drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler, flight.branches)
         if self.proposer is not None and not (self.proposer.rests and flight.only_decodes):
-            parts = flight.batch, flight.branches, drawn, output
+            overtaken = flight.pending is not None and not flight.pending.is_last
+            there = None if overtaken else output
+            parts = flight.batch, flight.branches, drawn, there
             verify(self.proposer, self.counters, self.roster.holdings, *parts)
         self._count("draw")
         self.trace.drew(flight, drawn)

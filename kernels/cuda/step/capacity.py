@@ -11,6 +11,7 @@ from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.shards import head_width, part_of
 from raylax.kernels.cuda.step.batch import fields_of
 from raylax.kernels.cuda.step.buckets import bucket, room
+from raylax.kernels.cuda.step.draws import change_fields, rule_fields
 from raylax.kernels.cuda.step.inputs import Field
 from raylax.kernels.cuda.step.values import F32, HALF, StepSizes, total, value_sizes
 from raylax.kernels.cuda.step.work_list import Division
@@ -61,13 +62,15 @@ class StepCapacity:
     @property
     def values(self) -> dict[str, int]:
         """Bytes of each value between kernels."""
-        ranks = self.form.ranks
-        return value_sizes(self.form.own, self.sizes, ranks if ranks > 1 else 0)
+        ranks, taps = self.form.ranks, len(self.form.taps)
+        return value_sizes(self.form.own, self.sizes, ranks if ranks > 1 else 0, taps)
 
     @property
     def fields(self) -> dict[str, Field]:
         """Of what a step is given."""
         o = self.options
+        if self.form.spec.blocks is not None:
+            return {**rule_fields(self.sizes.rows), **change_fields()}
         return fields_of(o.max_step_tokens, o.max_step_rows, self.slots, o.max_sequence_length)
 
     @property
@@ -97,5 +100,8 @@ def weight_bytes(form: DeviceForm, positions: int) -> int:
         sizes.append(times * allocated(own))
     if s.tied_embeddings and isinstance(q.head, Grouped):
         sizes.append(allocated(size(q.head, head, s.hidden)))
-    rotations = positions * s.head_dim // 2 * F32
-    return sum(sizes) + 2 * allocated(rotations)
+    if s.vocab != s.drawn:
+        sizes.append(allocated(s.padded_drawn * F32))  # the places of tokens that a head names
+    if s.blocks is None:
+        sizes += [allocated(positions * s.head_dim // 2 * F32)] * 2  # cosines and sines
+    return sum(sizes)

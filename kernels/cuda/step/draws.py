@@ -20,6 +20,8 @@ COLUMNS = {
     "frequencies": "frequency",
 }
 """Fields, and of which column of the rules they are."""
+LAST_OF_RULES = "ends"
+"""Of the fields that each row has."""
 CHANGES = ("changed", "biases", "counts")
 """As long as they are in a step: see `StepDraws`."""
 

@@ -97,10 +97,10 @@ class Loader:
             scales,
         )
 
-    def _tokens(self, name: str, form: Format) -> Source:
+    def _tokens(self, name: str, form: Format, layer: int = 0) -> Source:
         """A matrix with a row for each token, and rows of zeros, of tokens that there are not: a
         product has whole tiles of rows."""
-        source = self._source(name, 0, form)
+        source = self._source(name, layer, form)
         there, columns = source.shape
         rows = max(there, self.form.spec.padded_vocab)
 
@@ -166,7 +166,9 @@ class Loader:
         return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
 
     def _norm(self, name: str, layer: int = 0) -> int:
-        """Weights of a norm, which takes the mean over the padding as well."""
+        """Weights of a norm, which takes the mean over the padding as well; 0: there is none."""
+        if name not in self._table:
+            return 0
         scale = np.float32(sqrt(filled_share(self.form.spec)))
         return self._narrow(self._read(name, layer) * scale)
 

@@ -22,12 +22,12 @@ from raylax.kernels.cuda.step.device_pages import DevicePages
 from raylax.kernels.cuda.step.exchange import Exchange
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.loading import Loader
-from raylax.kernels.cuda.step.program import StepProgram
-from raylax.kernels.cuda.step.results import DeviceRows, StepResults
+from raylax.kernels.cuda.step.program import Given, StepProgram
+from raylax.kernels.cuda.step.results import DeviceRows, StepResults, rows_at
 from raylax.kernels.cuda.step.runner import StepRunner
 from raylax.kernels.cuda.step.values import DeviceValues
 from raylax.kernels.cuda.variants.attention import attend
-from raylax.kernels.model import Floats, Seat, StepBatch, StepOutput
+from raylax.kernels.model import Floats, Ints, Seat, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.padding import unpadded
 
@@ -76,12 +76,17 @@ class DeviceModel:
         exchange = None
         if seat.group is not None:
             exchange = Exchange.of(form, seat.rank, seat.group, self._stream.address)
-        program = StepProgram(form, kernels, weights, {**self._values, **inputs}, exchange)
+        at, stream = {**self._values, **inputs}, self._stream.address
+        program = self._program(loader, (form, kernels, weights, at, stream, exchange))
         results = StepResults(self._values, most.sizes.rows)
         division = most.division(self.places)
         parts = program, inputs, results, division, tiles, self._stream
         self._runner = StepRunner(*parts, options.graphs)
         self._stream.wait()
+
+    def _program(self, loader: Loader, given: Given) -> StepProgram:
+        """What makes its launches. `loader`: has brought its weights, and is forgotten."""
+        return StepProgram(*given)
 
     def step(self, batch: StepBatch) -> StepOutput:
         """As `Model.step`: any mix of prefill chunks and decodes."""
@@ -105,9 +110,16 @@ class DeviceModel:
         drawn, largest = self._runner.results.wait(number, rows)
         self._check_group()  # when it ends, what is on the device goes on without the others' parts
         s, stream, at = self.spec, self._stream.address, self._values
-        logits = DeviceRows(at["logits"], rows, s.vocab, s.padded_vocab, stream)
+        logits = DeviceRows(at["logits"], rows, s.drawn, s.padded_drawn, stream)
         states = DeviceRows(at["states"], rows, s.hidden, self._width, stream)
         return StepOutput(cast(Floats, logits), drawn, cast(Floats, states), largest)
+
+    def tapped(self, tokens: Ints) -> Floats:
+        """As `TappedModel.tapped`."""
+        own, taps = self.spec.hidden, len(self.options.taps)
+        address, width = self._values["taps"], taps * self._width
+        found = rows_at(address, tokens, width, self._stream.address)
+        return found.reshape(-1, taps, self._width)[:, :, :own].reshape(len(tokens), taps * own)
 
     def _check_group(self) -> None:
         if self.seat.group is not None:

@@ -8,9 +8,11 @@ what comes out of o and down, and a slice of the logits; `exchange.py` brings th
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from raylax.kernels.cuda.device.code import Kernel, Launch
+from raylax.kernels.cuda.device.memory import copy_rows
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.sizes import filled_share
 from raylax.kernels.cuda.step.draws import CHANGES
@@ -54,7 +56,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """All that a model has on the device beside its inputs and values."""
+    """All that a model has on the device beside its inputs and values. Of norms that there are not,
+    the address is 0."""
 
     embed: Address
     layers: Sequence[Layer]
@@ -64,7 +67,49 @@ class Weights:
     sin: Address
 
 
-class StepProgram:
+Given = tuple[DeviceForm, Mapping[str, Kernel], Weights, Addresses, int, Exchange | None]
+"""What a `StepProgram` is made of."""
+
+
+class Launches:
+    """What every network launches, whatever its layers: products, and draws of logits."""
+
+    def __init__(self, form: DeviceForm, kernels: Mapping[str, Kernel], at: Addresses) -> None:
+        """`kernels`: machine code by the name of its variant; `at`: where inputs and values lie, by
+        name."""
+        self._spec, self._chip, self._kernels, self._at = form.own, form.chip.number, kernels, at
+        self._precision = form.quantization.precision
+
+    def _kernel(self, variant: Variant) -> Kernel:
+        return self._kernels[variant.name]
+
+    def _product(
+        self, matrix: DeviceMatrix, x: Address, tokens: int, y: Address
+    ) -> tuple[int, Launch]:
+        """x @ w^T: how many parts of it lie in `y`, and the launch. Its reader adds the bias."""
+        variant = products.choose(self._chip, f"linear_{matrix.format}", tokens, matrix.shape)
+        launch = self._kernel(variant).launch(
+            products.grid(variant, tokens, matrix.shape),
+            *(x, *matrix.arrays, 0, y, tokens, *matrix.shape, *matrix.zero),
+        )
+        return products.parts(variant, matrix.shape), launch
+
+    def _draw(self, rows: int) -> Iterator[Work]:
+        """What each row of the logits is drawn."""
+        s, at = self._spec, self._at
+        changes = ("starts", "ends", *CHANGES, "repetitions", "presences", "frequencies")
+        yield self._kernels["adjust"].launch(
+            (rows,), at["logits"], *(at[name] for name in changes), s.padded_drawn
+        )
+        rule = ("scales", "top_ks", "top_ps", "leasts", "seeds", "choices", "at")
+        yield self._kernels["sample"].launch(
+            (rows,),
+            *(at["logits"], *(at[name] for name in rule), at["drawn"], at["largest"], at["kept"]),
+            *(s.drawn, s.padded_drawn),
+        )
+
+
+class StepProgram(Launches):
     """Makes the launches of a model's steps."""
 
     def __init__(
@@ -73,15 +118,15 @@ class StepProgram:
         kernels: Mapping[str, Kernel],
         weights: Weights,
         at: Addresses,
+        stream: int,
         exchange: Exchange | None = None,
     ) -> None:
-        """`kernels`: machine code by the name of its variant; `at`:
-        where inputs and values lie, by name; `exchange`: with other ranks, if there are any."""
-        self._exchange = exchange
-        self._spec, self._heads, self._chip = form.own, form.heads, form.chip.number
+        """`exchange`: with other ranks, if there are any."""
+        super().__init__(form, kernels, at)
+        self._exchange, self._stream, self._taps = exchange, stream, form.taps
+        self._weights, self._heads = weights, form.heads
         self._eps = self._spec.norm_eps * filled_share(self._spec)
-        self._weights, self._at, self._precision = weights, at, form.heads.precision
-        self._kernels, self._tiles = kernels, attention.attend(form.heads, form.chip.number)
+        self._tiles = attention.attend(form.heads, form.chip.number)
 
     def launches(self, shape: StepShape) -> list[Work]:
         """Of a step of this shape, in order."""
@@ -92,20 +137,34 @@ class StepProgram:
         yield self._kernel(pointwise.embed(self._precision, s.hidden)).launch(
             (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.embeds or s.vocab
         )
-        for layer in self._weights.layers:
+        for number, layer in enumerate(self._weights.layers):
             yield self._norm(layer.norm_1, parts, tokens)
-            parts, product = self._product(layer.qkv, at["normed"], tokens, at["parts"])
-            yield product
-            yield self._rotate(layer, parts, tokens)
-            yield from self._attend(layer, shape)
-            parts = yield from self._sum(layer.o, at["attended"], tokens)
-            yield self._norm(layer.norm_2, parts, tokens, layer.o.bias)
-            yield self._gated(layer.gate_up, tokens)
-            parts = yield from self._sum(layer.down, at["gated"], tokens)
+            yield from self._tap(number, tokens)
+            parts = yield from self._layer(layer, at["normed"], shape)
         yield from self._head(parts, shape)
+        if s.layers in self._taps:  # whatever its norm: the stream is what is wanted
+            yield self._norm(self._weights.norm_f, parts, tokens)
+            yield from self._tap(s.layers, tokens)
 
-    def _kernel(self, variant: Variant) -> Kernel:
-        return self._kernels[variant.name]
+    def _tap(self, layer: int, tokens: int) -> Iterator[Work]:
+        """What the residual stream is now, before this layer, if it is to be kept."""
+        if layer in self._taps:
+            at, size = self._at, self._spec.hidden * F32
+            to, stride = at["taps"] + self._taps.index(layer) * size, len(self._taps) * size
+            yield partial(copy_rows, to, stride, at["hidden"], size, tokens, self._stream)
+
+    def _layer(self, layer: Layer, x: Address, shape: StepShape) -> Generator[Work, None, int]:
+        """All of it behind the norm that attention reads, which has left `x`: how many parts lie
+        there of what it adds to the residual stream."""
+        at, tokens = self._at, shape.tokens
+        parts, product = self._product(layer.qkv, x, tokens, at["parts"])
+        yield product
+        yield self._rotate(layer, parts, tokens)
+        yield from self._attend(layer, shape)
+        parts = yield from self._sum(layer.o, at["attended"], tokens)
+        yield self._norm(layer.norm_2, parts, tokens, layer.o.bias)
+        yield self._gated(layer.gate_up, tokens)
+        return (yield from self._sum(layer.down, at["gated"], tokens))
 
     def _norm(self, weight: Address, parts: int, tokens: int, bias: Address = 0) -> Launch:
         """After a product that left these parts, to which its bias belongs."""
@@ -127,17 +186,6 @@ class StepProgram:
         yield self._product(matrix, x, tokens, exchange.own(parts, size))[1]
         yield exchange.gather(parts, size)
         return exchange.ranks
-
-    def _product(
-        self, matrix: DeviceMatrix, x: Address, tokens: int, y: Address
-    ) -> tuple[int, Launch]:
-        """x @ w^T: how many parts of it lie in `y`, and the launch. Its reader adds the bias."""
-        variant = products.choose(self._chip, f"linear_{matrix.format}", tokens, matrix.shape)
-        launch = self._kernel(variant).launch(
-            products.grid(variant, tokens, matrix.shape),
-            *(x, *matrix.arrays, 0, y, tokens, *matrix.shape, *matrix.zero),
-        )
-        return products.parts(variant, matrix.shape), launch
 
     def _gated(self, matrix: DeviceMatrix, tokens: int) -> Launch:
         """silu(gate) * up, of a matrix that has the rows of gate and then those of up."""
@@ -183,16 +231,7 @@ class StepProgram:
             *(at["states"], shape.tokens, s.hidden, self._eps),
         )
         yield from self._logits(rows)
-        changes = ("starts", "ends", *CHANGES, "repetitions", "presences", "frequencies")
-        yield self._kernels["adjust"].launch(
-            (rows,), at["logits"], *(at[name] for name in changes), s.padded_vocab
-        )
-        rule = ("scales", "top_ks", "top_ps", "leasts", "seeds", "choices", "at")
-        yield self._kernels["sample"].launch(
-            (rows,),
-            *(at["logits"], *(at[name] for name in rule), at["drawn"], at["largest"], at["kept"]),
-            *(s.vocab, s.padded_vocab),
-        )
+        yield from self._draw(rows)
 
     def _logits(self, rows: int) -> Iterator[Work]:
         """On every rank all of them."""

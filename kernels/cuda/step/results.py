@@ -12,6 +12,8 @@ from raylax.kernels.cuda.device.stream import Event, Stream
 from raylax.kernels.cuda.step.inputs import Ints
 from raylax.kernels.model import Floats
 
+NEAR = 64
+"""Rows between two that are read together, for each read takes a way to the device and back."""
 TURNS = 2
 """Pieces of pinned memory: what one step came to is read while the next one is under way."""
 
@@ -56,6 +58,19 @@ class StepResults:
         drawn = self._pinned[turn].array((rows,), np.int32)
         largest = self._pinned[turn].array((rows,), np.float32, self._half)
         return drawn.copy(), largest.copy()
+
+
+def rows_at(address: int, rows: Ints, width: int, stream: int) -> Floats:
+    """A copy of these rows of an array f32[.., width] on a device: those that lie near to each
+    other at once, with what is between them."""
+    out, wanted = np.empty((len(rows), width), np.float32), np.unique(rows)
+    gaps = np.flatnonzero(np.diff(wanted) > NEAR) + 1
+    for some in np.split(wanted, gaps) if len(rows) else ():
+        first, end = int(some[0]), int(some[-1]) + 1
+        found = read(address + 4 * first * width, (end - first, width), np.float32, stream)
+        here = (first <= rows) & (rows < end)
+        out[here] = found[rows[here] - first]
+    return out
 
 
 class DeviceRows:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from raylax.kernels.cuda.device.memory import DeviceMemory, aligned
 from raylax.kernels.cuda.formats.shards import head_width
 from raylax.kernels.cuda.variants.segments import SEGMENTS
-from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.spec import DecoderSpec, Fusion
 
 F32, HALF = 4, 2
 """Bytes: of sums, and of what products read."""
@@ -26,14 +26,19 @@ class StepSizes:
     """The most tokens for which the segments of a product have parts of their own."""
 
 
-def value_sizes(s: DecoderSpec, most: StepSizes, gathered: int = 0) -> dict[str, int]:
+def value_sizes(
+    s: DecoderSpec, most: StepSizes, gathered: int = 0, taps: int = 0
+) -> dict[str, int]:
     """Bytes of each value. `s`: of a rank's sizes; `gathered`: how many ranks share the model, 0
-    where it is alone."""
+    where it is alone; `taps`: how many residual streams are kept."""
+    if s.blocks is not None:
+        return medusas(s, most)
     heads, widest = s.heads * s.head_dim, max(s.qkv_rows, s.hidden)
     summed = max(max(1, gathered) * most.tokens, max(SEGMENTS) * min(most.narrow, most.tokens))
     places = most.slots * s.kv_heads * most.queries
     return {
         "hidden": most.tokens * s.hidden * F32,
+        "taps": most.tokens * taps * s.hidden * F32,
         "normed": most.tokens * s.hidden * HALF,
         "parts": summed * widest * F32,
         "queries": most.tokens * heads * HALF,
@@ -43,8 +48,35 @@ def value_sizes(s: DecoderSpec, most: StepSizes, gathered: int = 0) -> dict[str,
         "summary": places * 2 * F32,
         "top": most.rows * s.hidden * HALF,
         "states": most.rows * s.hidden * F32,
-        "logits": most.rows * s.padded_vocab * F32,
+        "logits": most.rows * s.padded_drawn * F32,
         "shares": gathered * most.rows * head_width(s, max(1, gathered)) * F32,
+        "kept": most.rows * s.padded_drawn * F32,
+        "drawn": most.rows * F32,
+        "largest": most.rows * F32,
+        **(fused(s, s.fusion, most) if s.fusion else {}),
+    }
+
+
+def fused(s: DecoderSpec, fusion: Fusion, most: StepSizes) -> dict[str, int]:
+    """What a draft head has beside those."""
+    fewer = s.vocab != fusion.vocab
+    return {
+        "tapped": most.tokens * fusion.tapped * F32,
+        "features": most.tokens * s.hidden * F32,
+        "embedded": most.tokens * s.hidden * F32,
+        "joined": most.tokens * max(2 * s.hidden, fusion.tapped) * HALF,
+        "named": most.rows * s.padded_vocab * F32 if fewer else 0,
+    }
+
+
+def medusas(s: DecoderSpec, most: StepSizes) -> dict[str, int]:
+    """Of Medusa's heads, which know rows alone."""
+    summed = max(most.rows, max(SEGMENTS) * min(most.narrow, most.rows))
+    return {
+        "hidden": most.rows * s.hidden * F32,
+        "normed": most.rows * s.hidden * HALF,
+        "parts": summed * s.hidden * F32,
+        "logits": most.rows * s.padded_vocab * F32,
         "kept": most.rows * s.padded_vocab * F32,
         "drawn": most.rows * F32,
         "largest": most.rows * F32,

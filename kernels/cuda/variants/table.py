@@ -6,7 +6,7 @@ A model's is only what knows its sizes when it is compiled: attention its heads,
 from collections.abc import Iterator
 
 from raylax.kernels.cuda.pages import KV
-from raylax.kernels.cuda.variants import attention, pointwise, products, sampler
+from raylax.kernels.cuda.variants import attention, heads, pointwise, products, sampler
 from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import PRECISIONS, Variant
 from raylax.kernels.cuda.variants.segments import SEGMENTS
@@ -45,15 +45,22 @@ def of_model(
 
     Of a sum that several ranks share each has one part.
     """
+    if spec.blocks is not None:
+        yield from heads.of_medusa(spec, precision)
+        return
     shape = AttentionShape.of(spec, precision, kv, shards)
     yield from attention.attend(shape, chip)
     yield attention.combine(shape)
     yield pointwise.embed(precision, spec.hidden)
-    yield pointwise.add_norm(precision, spec.hidden, 0)
+    if spec.fusion is None:
+        yield pointwise.add_norm(precision, spec.hidden, 0)
+    else:
+        yield from heads.of_fusion(spec, precision)
     for parts in SEGMENTS:
         yield pointwise.rope_append(shape, parts, spec.qkv_bias)
     for parts in SEGMENTS if shards == 1 else (shards,):
         yield pointwise.add_norm(precision, spec.hidden, parts)
         if spec.output_bias:
             yield pointwise.add_norm(precision, spec.hidden, parts, bias=True)
-        yield pointwise.final_norm(precision, spec.hidden, parts)
+        if spec.fusion is None:
+            yield pointwise.final_norm(precision, spec.hidden, parts)

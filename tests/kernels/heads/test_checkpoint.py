@@ -10,10 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.errors import CheckpointError, CompileError
+from raylax.kernels.errors import CheckpointError
 from raylax.kernels.heads.checkpoint import HeadCheckpoint
-from raylax.kernels.heads.eagle import load_head
-from raylax.kernels.options import ModelOptions
 from tests.support.checkpoints import write_checkpoint
 from tests.support.draft_heads import HEADS, Arrays, write_head, write_medusa
 from tests.support.torch_files import write_torch_file
@@ -200,9 +198,3 @@ def test_what_is_no_head_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(CheckpointError, match=message):
             HeadCheckpoint(tmp_path / place, read)
-
-
-def test_heads_are_for_cpus(tmp_path: Path) -> None:
-    """So far; a GPU is refused before anything is read."""
-    with pytest.raises(CompileError, match="not there on cuda:1.*--device cpu"):
-        load_head(tmp_path, tmp_path, ModelOptions(device="cuda:1"), 8)

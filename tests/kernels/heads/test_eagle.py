@@ -93,9 +93,8 @@ def drafts(head: DraftHead, ids: list[int], first: HeadOutput, count: int) -> li
 
 def kept(output: HeadOutput) -> HeadOutput:
     """A copy, for later."""
-    return HeadOutput(
-        output.logits.copy(), output.tokens, output.drawn.copy(), output.hidden.copy()
-    )
+    drawn, largest = output.drawn.copy(), output.largest.copy()
+    return HeadOutput(np.array(output.logits), output.tokens, drawn, largest, output.hidden.copy())
 
 
 def test_a_draft_is_torchs(variant: str, head: DraftHead) -> None:

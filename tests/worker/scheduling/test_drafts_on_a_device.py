@@ -13,7 +13,7 @@ from raylax.proto.vocabulary import Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
-from raylax.worker.scheduling.drafting.base import Proposer
+from raylax.worker.scheduling.drafting.base import Proposer, Seen
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
@@ -178,6 +178,12 @@ class Awaiting(Lookup):
     """Is told of every step."""
 
     begun: list[str] = field(default_factory=list)
+    seen: list[bool] = field(default_factory=list)
+    """Of each step whether what it has computed is there."""
+
+    def follow(self, seen: Several[Seen], output: StepOutput | None) -> None:
+        self.seen.append(output is not None)
+        super().follow(seen, output)
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         self.begun.append("decided")
@@ -196,3 +202,12 @@ def test_the_clock_runs_for_steps_that_were_decided_ahead_too() -> None:
     all_said(made)
     assert proposer.begun == ["decided"] + ["ahead"] * 6
     assert proposer.rounds._made[1].without.seconds > 0
+
+
+def test_nothing_is_read_of_a_step_that_another_one_writes_over() -> None:
+    """The one behind it was given before; behind the last one there is none."""
+    proposer = Awaiting(Speculation(length=5))
+    made, _ = counting(proposer, 7)
+
+    all_said(made)
+    assert proposer.seen == [False] * 6 + [True]

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from raylax.kernels.build import Footprint
 from raylax.kernels.model import Model
@@ -37,8 +37,6 @@ class DraftModel(ABC):
     """Where it lies."""
     target: Path
     """Where the model lies that it drafts for."""
-    lacks_on_gpus: ClassVar[str] = ""
-    """Why none of its kind drafts for models on GPUs; empty: they do."""
 
     @classmethod
     def found(cls, config: EngineConfig) -> Self:
@@ -53,10 +51,6 @@ class DraftModel(ABC):
                 f"{path}"
             )
         return cls(path, target)
-
-    def can_be_on(self, options: ModelOptions) -> bool:
-        """Whether it can draft for a rank with these."""
-        return not (options.on_gpu and self.lacks_on_gpus)
 
     def taps(self, config: EngineConfig) -> tuple[int, ...]:
         """Residual streams that the engine's model must keep for it."""

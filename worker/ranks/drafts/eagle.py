@@ -4,7 +4,7 @@ computed of the tokens before."""
 from typing import Self, cast
 
 from raylax.kernels.build import Footprint
-from raylax.kernels.heads.eagle import head_artefacts, head_footprint, head_taps, load_head
+from raylax.kernels.heads.eagle import build_head, head_footprint, head_taps, load_head
 from raylax.kernels.model import Model, TappedModel
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig
@@ -19,10 +19,6 @@ from raylax.worker.scheduling.drafting.model_proposer import Drafter
 class Eagle(DraftModel):
     """A head for a base, in a directory of its own."""
 
-    lacks_on_gpus = (
-        "it reads residual streams, which no model on a GPU keeps, and runs on CPUs alone"
-    )
-
     def taps(self, config: EngineConfig) -> tuple[int, ...]:
         if (config.pipeline_parallel_stages or 1) > 1:
             raise ConfigError(
@@ -35,9 +31,7 @@ class Eagle(DraftModel):
         return head_footprint(self.path, self.target, options)
 
     def build(self, beside: Beside, progress: ProgressCallback) -> None:
-        _, artefacts = head_artefacts(self.path, self.target, beside.options, progress)
-        artefacts.library()
-        artefacts.weights()
+        build_head(self.path, self.target, beside.options, progress)
 
     def load(
         self, model: Model, beside: Beside, sampler: Sampler, progress: ProgressCallback

@@ -1,19 +1,15 @@
 """From an engine's configuration to who proposes drafts."""
 
-import logging
-
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
-from raylax.worker.ranks.drafts.modes import MODES, draft_of
+from raylax.worker.ranks.drafts.modes import draft_of
 from raylax.worker.ranks.drafts.needs import beside
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.speculation.proposals import Speculation
-
-log = logging.getLogger(__name__)
 
 
 def load_proposer(
@@ -26,10 +22,6 @@ def load_proposer(
     """Who proposes drafts to rank 0's model, by draws of its sampler; None: nobody. Raises
     ConfigError, KernelsError."""
     if not sizes.drafted:
-        mode, device = config.speculative_mode, model.options.device
-        if (kind := MODES.get(mode)) is not None:  # asked for, and missed by nobody's tokens
-            lacks = kind.lacks_on_gpus
-            log.warning("speculative_mode=%r drafts nothing on %s: %s", mode, device, lacks)
         return None
     if (draft := draft_of(config)) is None:
         found = Speculation(config.spec_draft_length)
@@ -44,5 +36,5 @@ def build_draft(
 ) -> None:
     """Make in the store what `load_proposer` will need. `options`: of a rank. Raises ConfigError,
     KernelsError."""
-    if (draft := draft_of(config)) is not None and draft.can_be_on(options):
+    if (draft := draft_of(config)) is not None:
         draft.build(beside(config, options, sizes), progress)

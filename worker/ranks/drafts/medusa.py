@@ -1,7 +1,7 @@
 """Medusa's heads draft: a token each, of what the model has computed of the last one."""
 
 from raylax.kernels.build import Footprint
-from raylax.kernels.heads.medusa import load_medusa, medusa_footprint, medusas_artefacts
+from raylax.kernels.heads.medusa import build_medusa, load_medusa, medusa_footprint
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.ranks.drafts.base import Beside, DraftModel
@@ -13,15 +13,11 @@ from raylax.worker.scheduling.drafting.model_proposer import Drafter
 class Medusa(DraftModel):
     """They have no pages."""
 
-    lacks_on_gpus = "the heads are compiled for CPUs alone"
-
     def footprint(self, options: ModelOptions) -> Footprint:
         return medusa_footprint(self.path, self.target, options)
 
     def build(self, beside: Beside, progress: ProgressCallback) -> None:
-        artefacts = medusas_artefacts(self.path, self.target, beside.options, progress)
-        artefacts.library()
-        artefacts.weights()
+        build_medusa(self.path, self.target, beside.options, progress)
 
     def load(
         self, model: Model, beside: Beside, sampler: Sampler, progress: ProgressCallback

@@ -45,9 +45,9 @@ def beside(config: EngineConfig, options: ModelOptions, sizes: Sizes) -> Beside:
 def draft_needs(
     config: EngineConfig, options: ModelOptions, longest: int, sequences: int
 ) -> Footprint | None:
-    """What it needs, the spare pages being part of its workspace; None if there is none, or none
-    that can be on the device. Raises ConfigError, KernelsError."""
-    if (draft := draft_of(config)) is None or not draft.can_be_on(options):
+    """What it needs, the spare pages being part of its workspace; None if there is none. Raises
+    ConfigError, KernelsError."""
+    if (draft := draft_of(config)) is None:
         return None
     needs = draft.footprint(draft_options(config, options, longest, sequences))
     return replace(needs, workspace=needs.workspace + sequences * SPARE * needs.page)

@@ -59,8 +59,9 @@ class Proposer(Protocol):
         """The first token of its draft was wrong; one of the others was right, or none of them."""
         ...
 
-    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
-        """A step was run, and is committed next. Must not raise."""
+    def follow(self, seen: Several[Seen], output: StepOutput | None) -> None:
+        """A step was run, and is committed next. None: a device was given the one behind it
+        already, and what it has computed is gone but for its draws. Must not raise."""
         ...
 
 

@@ -43,8 +43,13 @@ class ChainModel(Protocol):
     """Inputs that a sequence may have."""
     step_tokens: int
     """Inputs that a step holds."""
-    draws: int
-    """Tokens that it has if it draws by rules; 0: it draws none."""
+    reads: bool
+    """Whether it wants features."""
+
+    @property
+    def draws(self) -> int:
+        """Tokens that it has if it draws by rules; 0: it draws none."""
+        ...
 
     @property
     def vocab(self) -> int:
@@ -125,6 +130,10 @@ class Chain:
     _contents: dict[int, bytes] = field(default_factory=dict)
     """What pages that are full hold, as far as it was computed here."""
     most = MOST_DRAFTED
+
+    @property
+    def reads(self) -> bool:
+        return self.model.reads
 
     @property
     def time(self) -> StepTime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raylax.kernels.heads.base import DraftHead, HeadOutput
-from raylax.kernels.model import Floats, StepBatch, StepOutput
+from raylax.kernels.model import Floats, Ints, StepBatch, StepOutput
 from raylax.worker.scheduling.drafting.base import Seen, of_tokens, proposal_of
 from raylax.worker.scheduling.sequence import Sequence
 
@@ -33,8 +33,7 @@ class KeptStreams:
         """Those of the tokens from `at` on. What does not follow the others takes their place."""
         if at != self.end:
             self.at, self.pieces = at, deque()
-        self.pieces.append(streams[-MOST_KEPT:].copy())
-        self.at += max(0, len(streams) - MOST_KEPT)
+        self.pieces.append(streams.copy())
         self.end = at + len(streams)
         while self.end - self.at - len(self.pieces[0]) >= MOST_KEPT:
             self.at += len(self.pieces.popleft())
@@ -51,12 +50,16 @@ class HeadModel:
     """Its inputs are tokens beside features of the tokens before them."""
 
     head: DraftHead
-    tapped: Callable[[int], Floats]
-    """[tokens, taps * hidden]: what the engine's last step has kept of its first tokens."""
+    tapped: Callable[[Ints], Floats]
+    """[tokens, taps * hidden]: what the engine's last step has kept of these of its tokens."""
     step_tokens: int
     longest: int
     shift: int = 1
-    draws: int = 0
+    reads = True
+
+    @property
+    def draws(self) -> int:
+        return self.head.vocab if self.head.draws else 0
 
     @property
     def vocab(self) -> int:
@@ -78,22 +81,27 @@ class HeadModel:
         return of_base(self.head.step(batch, features), self.head.vocab)
 
     def follow(self, seen: Several[Seen]) -> None:
-        streams = self.tapped(max([each.at + each.kept for each in seen], default=0))
-        for one, at, kept, _ in seen:
-            if not one.request.embed:
-                keep(one, streams[at : at + kept])
+        followed = [each for each in seen if not each.one.request.embed]
+        ends = [each.at + each.kept for each in followed]
+        counts = [min(each.kept, MOST_KEPT) for each in followed]
+        tokens = [np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)]
+        if not tokens:
+            return
+        streams = self.tapped(np.concatenate(tokens).astype(np.int32))
+        for each, own in zip(followed, np.split(streams, np.cumsum(counts)[:-1]), strict=True):
+            keep(each.one, each.kept, own)
 
 
-def keep(one: Sequence, streams: Floats) -> None:
-    """Those of the next tokens of a sequence."""
-    proposal = proposal_of(one)
+def keep(one: Sequence, count: int, streams: Floats) -> None:
+    """Those of the last of so many tokens of a sequence, which come next."""
+    proposal, first = proposal_of(one), one.computed + count - len(streams)
     if not isinstance(proposal.streams, KeptStreams):
-        proposal.streams = KeptStreams(one.computed, end=one.computed)
-    proposal.streams.add(one.computed, streams)
+        proposal.streams = KeptStreams(first, end=first)
+    proposal.streams.add(first, streams)
 
 
 def of_base(output: HeadOutput, vocab: int) -> StepOutput:
     """The output as if the head could name all tokens of its base: those that it lacks it never
     draws."""
     logits = of_tokens(output.logits, output.tokens, vocab)
-    return StepOutput(logits, output.drawn, output.hidden, output.logits.max(1, initial=-np.inf))
+    return StepOutput(logits, output.drawn, output.hidden, output.largest)

@@ -72,5 +72,5 @@ class Lookup:
     def learn_branch(self, one: Sequence, right: bool) -> None:
         """It drafts none."""
 
-    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+    def follow(self, seen: Several[Seen], output: StepOutput | None) -> None:
         self.rounds.follow(seen)

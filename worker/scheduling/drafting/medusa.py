@@ -9,22 +9,35 @@ from typing import Protocol
 
 import numpy as np
 
-from raylax.kernels.heads.medusa import MedusaOutput
+from raylax.kernels.draws.rules import StepDraws
 from raylax.kernels.model import Floats, StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.decision.step_time import StepTimeModel
-from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, others, proposal_of
+from raylax.worker.scheduling.drafting.base import (
+    Seen,
+    guessing,
+    likely_tokens,
+    others,
+    proposal_of,
+)
 from raylax.worker.scheduling.sequence import Sequence
 
 
 class Heads(Protocol):
-    """As `raylax.kernels.heads.medusa.MedusaHead` is."""
+    """As those of `raylax.kernels.heads.medusa` are."""
 
     heads: int
+    draws: int
+    """Tokens that they have if they draw by rules; 0: they draw none."""
 
-    def step(self, hidden: Floats) -> MedusaOutput:
-        """What each says of rows that the model makes its logits of."""
+    def begin(self, hidden: Floats) -> None:
+        """All go on from these rows, which the model makes its logits of."""
+        ...
+
+    def step(self, head: int, rows: list[int], draws: StepDraws | None) -> StepOutput:
+        """What one of them says of some of those rows, until it says something else. `draws`: the
+        rules by which it is to draw."""
         ...
 
 
@@ -37,6 +50,7 @@ class MedusaDrafter:
     clock: Callable[[], float] = time.perf_counter
     width: int = 1
     """Tokens that are proposed for the first position of a draft."""
+    reads = True
     _times: StepTimeModel = field(default_factory=StepTimeModel)
 
     @property
@@ -55,26 +69,27 @@ class MedusaDrafter:
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
         begun = self.clock()
         hidden = np.array([proposal_of(one).streams for one, _ in wanted], np.float32)
-        logits, drawn = self.heads.step(hidden)
-        rows = list(range(len(wanted)))
+        self.heads.begin(hidden)
+        rows, vocab = list(range(len(wanted))), self.heads.draws
         for head in range(max([count for _, count in wanted])):
             rows = [row for row in rows if head < wanted[row][1]]
-            best = logits[head][rows]
-            largest = best.max(1, initial=-np.inf)
-            output = StepOutput(best, drawn[head][rows], hidden[rows], largest)
+            if not rows:
+                break
             some = [wanted[row][0] for row in rows]
-            tokens = likely_tokens(some, output, self.sampler)
+            output = self.heads.step(head, rows, guessing(some, vocab) if vocab else None)
+            tokens = likely_tokens(some, output, self.sampler, bool(vocab))
             for row, (one, token) in enumerate(zip(some, tokens, strict=True)):
                 if token is None:
                     continue
                 if head == 0 and self.width > 1:
-                    proposal_of(one).others += others(best[row], token, self.width - 1)
+                    proposal_of(one).others += others(output.logits[row], token, self.width - 1)
                 proposal_of(one).draft.append(token)
             rows = [row for row, token in zip(rows, tokens, strict=True) if token is not None]
         self._times.learn(0, len(wanted), 0, self.clock() - begun)
 
     def follow(self, seen: Several[Seen], output: StepOutput) -> None:
         """Keep what each last token was drawn from."""
+        hidden = np.asarray(output.hidden)
         for one, _, _, row in seen:
             if row is not None:
-                proposal_of(one).streams = output.hidden[row].copy()
+                proposal_of(one).streams = hidden[row].copy()

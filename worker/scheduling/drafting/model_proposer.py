@@ -43,6 +43,12 @@ class Drafter(Protocol):
     width: int
     """Tokens that it proposes for the first position of a draft."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether it goes on from what the engine's model computes: of steps that it has not
+        followed nothing is there to go on from."""
+        ...
+
     def behind(self, one: Sequence) -> int | None:
         """Tokens that it has to compute before it can draft for this one; None: it cannot."""
         ...
@@ -98,9 +104,12 @@ class ModelProposer:
                 proposal_of(one).record.forget()
 
     def awaits(self, decodes: Several[Sequence], time: StepTime) -> bool:
-        """While drafts pay, or are tried."""
+        """While drafts pay, or are tried; and who reads what is computed awaits it until it
+        rests."""
         if self.drafter is None or self.rests:
             return False
+        if self.drafter.reads:
+            return any(room_for_drafts(one) > 0 for one in decodes)
         try:
             return bool(self._wanted(self.drafter, decodes, time))
         except Exception:
@@ -111,11 +120,16 @@ class ModelProposer:
         self.rounds.begin(len(decodes))
         for one in decodes:
             proposal_of(one).record.forget()
+            proposal_of(one).streams = None  # it may not be followed
 
-    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+    def follow(self, seen: Several[Seen], output: StepOutput | None) -> None:
         if self.drafter is None:
             return
         self.rounds.follow(seen)
+        if output is None:
+            for each in seen:
+                proposal_of(each.one).streams = None
+            return
         try:
             self.drafter.follow(seen, output)
         except Exception:

@@ -21,6 +21,7 @@ class SmallModel:
     tokens: Ints | None = None
     """The id of each token that it draws from; None: they are the same."""
     shift: int = 0
+    reads = False
 
     def __post_init__(self) -> None:
         options, spec = self.model.options, self.model.spec

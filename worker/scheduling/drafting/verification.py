@@ -22,10 +22,11 @@ def verify(
     batch: Several[Work],
     branches: Several[Branch],
     drawn: Drawn,
-    output: StepOutput,
+    output: StepOutput | None,
 ) -> None:
     """Tell a proposer what came of a step, whose branches lie behind its batch. Where a branch was
-    right and the draft was not, its tokens are put into `drawn`, and its sequence takes it."""
+    right and the draft was not, its tokens are put into `drawn`, and its sequence takes it.
+    `output`: as `Proposer.follow` is given it."""
     seen, at, row = dict[str, Seen](), 0, 0
     for one, count, wanted in batch:
         results = len(drawn.get(one.request.id, ()))

@@ -1,8 +1,6 @@
 """What drafts is found, sized and loaded with its engine."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +9,9 @@ from safetensors.numpy import load_file, save_file
 from raylax.kernels.build import load_whole
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import KernelsError
-from raylax.kernels.options import ModelOptions, silent
-from raylax.worker.config import EngineConfig, Sizes, SpeculativeMode
+from raylax.kernels.options import ModelOptions
+from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
-from raylax.worker.ranks.drafts.loading import load_proposer
-from raylax.worker.ranks.drafts.modes import MODES
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.drafting.small_draft import SmallModel
@@ -108,19 +104,6 @@ def test_stages_have_no_head(checkpoint: Path, tmp_path: Path) -> None:
         running_engine(checkpoint, config),
     ):
         pass
-
-
-@pytest.mark.parametrize("mode", ["eagle", "medusa", "self"])
-def test_what_no_gpu_does_is_said(mode: SpeculativeMode, caplog: pytest.LogCaptureFixture) -> None:
-    """By name, and with what it lacks: nobody's tokens are others for that."""
-    lacks = MODES[mode].lacks_on_gpus
-    assert lacks and not MODES["small_draft"].lacks_on_gpus
-    model: Any = SimpleNamespace(options=ModelOptions(device="cuda:0"))
-    none = Sizes(4, 128, 512, 48, 32)
-    sampler: Any = None
-
-    assert load_proposer(EngineConfig(speculative_mode=mode), model, none, sampler, silent) is None
-    assert f"speculative_mode='{mode}' drafts nothing on cuda:0: {lacks}" in caplog.text
 
 
 def test_an_engine_goes_on_without_what_drafts(checkpoint: Path) -> None:

@@ -6,9 +6,8 @@ import pytest
 
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
-from raylax.worker.ranks.drafts.modes import MODES, draft_of
+from raylax.worker.ranks.drafts.modes import draft_of
 from raylax.worker.ranks.drafts.small_draft import SmallDraft
-from raylax.worker.sizing import ON_GPU
 
 
 def small(model: Path, **changed: object) -> EngineConfig:
@@ -18,13 +17,6 @@ def small(model: Path, **changed: object) -> EngineConfig:
 
 def test_nobody_drafts_where_nothing_is_said(checkpoint: Path) -> None:
     assert draft_of(EngineConfig(str(checkpoint))) is None
-
-
-def test_steps_on_gpus_have_room_for_what_drafts_there() -> None:
-    """And for nothing else."""
-    there = {mode for mode, kind in MODES.items() if not kind.lacks_on_gpus}
-
-    assert set(ON_GPU.drafts) == {"ngram", *there}
 
 
 def test_a_model_may_bring_its_own(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from raylax.kernels.options import ModelOptions
 from raylax.worker.config import EngineConfig, SpeculativeMode
 from raylax.worker.errors import ConfigError
 from raylax.worker.ranks.drafts.needs import draft_needs, draft_options
-from raylax.worker.ranks.loading import plan_rank
+from raylax.worker.ranks.loading import options_of, plan_rank
 from raylax.worker.scheduling.drafting.chain import SPARE
 from tests.support.cuda_demo import DEMO
+from tests.support.draft_heads import write_head, write_medusa
+
+FILES = {"eagle": ("model.safetensors",), "medusa": ("medusa_lm_head.safetensors",)}
 
 
 def small(model: Path, **changed: object) -> EngineConfig:
@@ -30,11 +33,21 @@ def test_a_small_model_needs_memory_of_a_gpu_too() -> None:
 
 
 @pytest.mark.parametrize("mode", ["eagle", "medusa"])
-def test_no_head_drafts_on_a_gpu(checkpoint: Path, mode: SpeculativeMode) -> None:
-    """Which changes no token; what is asked for is looked for all the same."""
-    config, gpu = EngineConfig(str(checkpoint), speculative_mode=mode), ModelOptions(device="cuda")
-    named = config.complete(additional_models=[str(checkpoint)])
-    assert draft_needs(named, gpu, 64, 4) is None
+def test_heads_need_memory_of_a_gpu_too(
+    checkpoint: Path, tmp_path: Path, mode: SpeculativeMode
+) -> None:
+    """Pages where they have a layer; and residual streams of their base, which it keeps."""
+    write = {"eagle": write_head, "medusa": write_medusa}[mode]
+    head = write(tmp_path, {"eagle": "eagle-1", "medusa": "medusa"}[mode])
+    config = EngineConfig(str(checkpoint), mode="local", speculative_mode=mode)
+    named = config.complete(additional_models=[head])
+    gpu = replace(options_of(named, "cuda"), target="sm_90")
+    needs = draft_needs(named, gpu, 64, 4)
+    assert needs is not None
+
+    assert needs.weights > head.joinpath(*FILES[mode]).stat().st_size / 3, "bf16 of float32"
+    assert bool(needs.page) == (mode == "eagle")
+    assert gpu.taps == ((2,) if mode == "eagle" else ())
     with pytest.raises(ConfigError, match="nothing at /no/where"):
         draft_needs(config.complete(additional_models=["/no/where"]), gpu, 64, 4)
 

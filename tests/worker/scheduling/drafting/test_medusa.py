@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from raylax.kernels.heads.medusa import MedusaOutput
-from raylax.kernels.model import Floats
+from raylax.kernels.draws.rules import StepDraws
+from raylax.kernels.model import Floats, StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.sampling.sampler import single_threaded
 from raylax.worker.scheduling.drafting.base import Seen, proposal_of
@@ -17,14 +17,17 @@ VOCAB = 11
 class Counting:
     """Head k says what the row counts, and k + 1 more; `silent`: the first to say no number."""
 
-    heads, silent = 3, 99
+    heads, draws, silent = 3, 0, 99
 
-    def step(self, hidden: Floats) -> MedusaOutput:
-        counts = hidden[:, 0].astype(int)
-        said = [saying((counts + k + 1) % VOCAB, VOCAB) for k in range(self.heads)]
-        logits = np.stack([one.logits for one in said])
-        logits[self.silent :] = np.nan
-        return MedusaOutput(logits, np.stack([one.drawn for one in said]))
+    def begin(self, hidden: Floats) -> None:
+        self.counts = hidden[:, 0].astype(int)
+
+    def step(self, head: int, rows: list[int], draws: StepDraws | None) -> StepOutput:
+        said = saying((self.counts[rows] + head + 1) % VOCAB, VOCAB)
+        if head < self.silent:
+            return said
+        nothing = np.full(len(rows), np.nan, np.float32)
+        return said._replace(logits=np.full_like(said.logits, np.nan), largest=nothing)
 
 
 def sequence(at: float) -> Sequence:

@@ -23,7 +23,7 @@ class Ones:
     most = MOST_DRAFTED
 
     def __init__(self, time: StepTime = CHEAP, breaks: bool = False) -> None:
-        self.time, self.breaks, self.width = time, breaks, 1
+        self.time, self.breaks, self.width, self.reads = time, breaks, 1, False
         self.wanted: list[int] = []
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
@@ -68,6 +68,32 @@ def test_a_step_awaits_the_tokens_before_it_while_drafts_pay(pays: bool) -> None
     assert proposer.rounds.drafted
     proposer.go_on(some)
     assert not proposer.rounds.drafted
+
+
+def test_who_reads_what_is_computed_awaits_every_step() -> None:
+    """Also if nothing is drafted yet; but for those who have no room, and while drafts rest."""
+    drafter, some = Ones(), decoding(2)
+    drafter.reads, proposer = True, ModelProposer(drafter)
+
+    assert proposer.awaits(some, STEP)
+    assert not proposer.awaits(decoding(2, room=1), STEP)
+    proposer.rounds.rests = True
+    assert not proposer.awaits(some, STEP)
+
+
+def test_nobody_goes_on_from_what_is_gone() -> None:
+    """A step that was not followed, or may not be: what comes behind it does not follow what was
+    kept."""
+    drafter, some = Ones(breaks=True), decoding(2)
+    proposer = ModelProposer(drafter)
+    for one in some:
+        proposal_of(one).streams = "of the steps before"
+    proposer.follow([Seen(some[0], 0, 1, 0)], None)
+    assert [proposal_of(one).streams for one in some] == [None, "of the steps before"]
+
+    proposer.go_on(some)
+    assert proposal_of(some[1]).streams is None
+    assert proposer.drafter is drafter, "it was asked for nothing"
 
 
 def test_nothing_is_awaited_of_a_model_that_has_failed(caplog: pytest.LogCaptureFixture) -> None:
