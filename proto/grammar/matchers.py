@@ -17,11 +17,16 @@ class Matchers:
     """Of one model. Any thread may use it."""
 
     def __init__(self, tokenizer: Callable[[], LLTokenizer], vocab: int) -> None:
-        """`tokenizer` is called once, when the first grammar comes."""
-        self._make, self._vocab = tokenizer, vocab
-        self._lock, self._tokenizer_lock = Lock(), Lock()
-        self._tokenizer: LLTokenizer | None = None
+        """`tokenizer` is called now: for as long as that takes, half a second for 150,000 tokens,
+        no other thread runs. What it raises is said to whoever asks for a grammar."""
+        self._vocab, self._lock = vocab, Lock()
         self._kept = OrderedDict[str, LLMatcher]()
+        self._tokenizer: LLTokenizer | None = None
+        self._why_none = ""
+        try:
+            self._tokenizer = tokenizer()
+        except (ValueError, OSError, KeyError) as error:
+            self._why_none = f"this model can follow no grammar: {error}"
 
     def matcher(
         self, grammar: str, after: Sequence[int] = (), history: Sequence[int] = ()
@@ -39,7 +44,9 @@ class Matchers:
             if (kept := self._kept.get(grammar)) is not None:
                 self._kept.move_to_end(grammar)
                 return kept.deep_copy()
-        made = LLMatcher(self.tokenizer(), grammar, limits=LIMITS, log_level=0)
+        if self._tokenizer is None:
+            raise ValueError(self._why_none)
+        made = LLMatcher(self._tokenizer, grammar, limits=LIMITS, log_level=0)
         if made.is_error():
             raise GrammarError(f"the grammar: {' '.join(made.get_error().split())}")
         with self._lock:
@@ -47,10 +54,3 @@ class Matchers:
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return made.deep_copy()
-
-    def tokenizer(self) -> LLTokenizer:
-        """The vocabulary of the model, for grammars."""
-        with self._tokenizer_lock:
-            if self._tokenizer is None:
-                self._tokenizer = self._make()
-            return self._tokenizer

@@ -127,5 +127,5 @@ def test_a_model_without_an_end_follows_none(tmp_path: Path) -> None:
     files = TextFiles(write_checkpoint(tmp_path, eos_token_id=None))
     made = Matchers(lambda: vocabulary_for_grammars(files, VOCAB), VOCAB)
 
-    with pytest.raises(ValueError, match="a model without an end token"):
+    with pytest.raises(ValueError, match="this model can follow no grammar: it has no end token"):
         made.matcher(NUMBER)

@@ -1,0 +1,56 @@
+"""Matchers are made while requests wait, or why there is none is said."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.writing import grammar_of
+from raylax.proto.vocabulary import Finish, Request, Sampling
+from tests.support.engines import ONE, running_engine
+
+BINARY = grammar_of(Constraint("regex", "[01]{4}", "field"))
+
+
+def asked(id: str, grammar: str) -> Request:
+    return Request(id, (5, 6, 7), 20, Sampling(grammar=grammar), stop_token_ids=frozenset({1}))
+
+
+def test_who_waits_for_a_matcher_keeps_nobody_waiting(checkpoint: Path) -> None:
+    with running_engine(checkpoint, ONE) as (engine, answers):
+        engine.add_request(asked("formed", BINARY))
+        engine.add_request(Request("free", (5, 6), 4))
+        answers.wait_for("formed", "free")
+
+        assert answers.ends("formed") == [Finish.STOP]
+        assert {16, 17} >= {*answers.tokens("formed")}
+
+
+@pytest.mark.parametrize("wrong", ["start: <|nowhere|>", "no grammar", '{"grammars": 3}'])
+def test_a_grammar_that_is_none_is_its_requests_fault(checkpoint: Path, wrong: str) -> None:
+    """And nobody else's."""
+    with running_engine(checkpoint, ONE) as (engine, answers):
+        engine.add_request(asked("wrong", wrong))
+        engine.add_request(asked("right", BINARY))
+        answers.wait_for("wrong", "right")
+
+        (last,) = answers.deltas["wrong"]
+        assert last.finish is Finish.ERROR
+        assert last.error is not None and last.error.startswith("the grammar: ")
+        assert answers.ends("right") == [Finish.STOP]
+
+
+def test_without_a_tokenizer_no_grammar_is_followed(checkpoint: Path, tmp_path: Path) -> None:
+    """The model serves all else."""
+    bare = Path(shutil.copytree(checkpoint, tmp_path / "bare"))
+    (bare / "tokenizer.json").unlink()
+    with running_engine(bare, ONE) as (engine, answers):
+        engine.add_request(asked("formed", BINARY))
+        engine.add_request(Request("free", (5, 6), 4))
+        answers.wait_for("formed", "free")
+
+        (last,) = answers.deltas["formed"]
+        assert last.error is not None
+        assert last.error.startswith("this model can follow no grammar: ")
+        assert len(answers.tokens("free")) == 4
