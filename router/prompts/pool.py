@@ -7,9 +7,11 @@ slow work a process is replaced, since it may have taken memory.
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 
 from raylax.proto.calls.prompt_work import DecodeWork, ListWork, PromptWork, Work
 from raylax.proto.errors import (
@@ -42,6 +44,8 @@ LEAST_CPU = 0.2
 fault."""
 LATE = 4
 """So many times its time a process may take on a machine that does other things."""
+MOST_GRAMMARS = 64
+"""That are kept; each has 128 KiB at most."""
 MOST_TRIES = 2
 """Beside those that only find out that a process was stopped or killed before."""
 AGAIN_AFTER_S = 1.0
@@ -89,6 +93,7 @@ class PromptPool:
         self._filling: asyncio.Task[None] | None = None
         self._closed = False
         self._failure = ""
+        self._grammars = OrderedDict[bytes, str]()  # by what was asked for
 
     async def start(self) -> None:
         """Have the processes ready. Raises NotLoaded for models that cannot be loaded, or else
@@ -122,13 +127,22 @@ class PromptPool:
             raise ModelAtFault(f"tokens: the tokenizer of {model} fails: {error}") from None
 
     async def grammar(self, model: str, constraint: Constraint, asker: Asker) -> str:
-        """The grammar of what an answer is to be, which was checked. Raises as `ids` does."""
+        """The grammar of what an answer is to be, which was checked. The last ones are kept. Raises
+        as `ids` does."""
+        key = sha256(question_frame(Question(self._index[model], constraint))).digest()
+        if (kept := self._grammars.get(key)) is not None:
+            self._grammars.move_to_end(key)
+            return kept
         answer = await self._answer(model, constraint, asker, constraint.field)
         try:
-            return answer.content.decode()
+            grammar = answer.content.decode()
         except UnicodeDecodeError as error:
             field = constraint.field
             raise ModelAtFault(f"{field}: is no grammar: {error}", param=field) from None
+        self._grammars[key] = grammar
+        while len(self._grammars) > MOST_GRAMMARS:
+            self._grammars.popitem(last=False)
+        return grammar
 
     async def close(self) -> None:
         """End all processes."""

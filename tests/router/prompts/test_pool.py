@@ -18,6 +18,8 @@ import pytest_asyncio
 from raylax.proto.calls.prompt_work import ListWork, TextsWork
 from raylax.proto.errors import InvalidRequest, PromptTooLong
 from raylax.proto.frontend import Frontend
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.writing import grammar_of
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
 from raylax.proto.warnings import collect_warnings
@@ -192,6 +194,23 @@ async def test_a_list_of_tokens_has_an_end(rig: Rig) -> None:
     assert (len(listed) > 600_000, count) == (True, 100_000)
     with pytest.raises(InvalidRequest, match="may have 500000 bytes"):
         await rig.pool.token_list("tiny", ListWork(work, 256, True, 500_000), ME)
+
+
+async def test_grammars_are_checked_aside_and_kept(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with one is said each time; one that is right is made once."""
+    right = Constraint("json_schema", {"type": "object"}, "response_format")
+    wrong = right._replace(value={"type": "x"})
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="^response_format: Invalid type: x"):
+            await rig.pool.grammar("tiny", wrong, ME)
+    made = await rig.pool.grammar("tiny", right, ME)
+    asked = list[object]()
+    monkeypatch.setattr(rig.pool, "_answer", asked.append)
+
+    assert await rig.pool.grammar("tiny", right, ME) == made == grammar_of(right)
+    assert asked == []
 
 
 async def test_models_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
