@@ -160,4 +160,4 @@ def test_a_year_is_the_longest_timeout(seconds: float, may: bool) -> None:
 def test_a_field_that_may_only_be_1_is_nothing_else(value: object) -> None:
     """To Python true is 1."""
     with pytest.raises(InvalidRequest, match="^best_of: may only be 1"):
-        validated(CompletionRequest, {"prompt": "hi", "best_of": value})
+        validated(ChatCompletionRequest, {"messages": [HI], "best_of": value})

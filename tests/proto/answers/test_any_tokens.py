@@ -212,7 +212,7 @@ def test_other_apis_can_write_it(frontend: Frontend, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_completion_can_be_written(frontend: Frontend, seed: int) -> None:
     """Of the likeliest tokens none is lost, though several look the same."""
-    call = frontend.completion(CompletionRequest(prompt="hi", logprobs=3))
+    call = frontend.completion(CompletionRequest(prompt="hi", logprobs=5))
     writer = CompletionWriter(call, "odd", 1)
     (request,) = call.requests
     deltas = deltas_of(random.Random(seed), request.id, logprobs=True)
