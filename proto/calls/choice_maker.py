@@ -81,13 +81,14 @@ class ChoiceMaker:
 
     def of_completion(self, requests: Sequence[Request], body: CompletionRequest) -> list[Choice]:
         """Those of a completion, which may go on with the text of its prompt."""
+        shown, stop_tokens = self._shown(body), self._stop_tokens(body.stops)
         return [
             Choice(
                 index,
                 self.tokenizer,
                 self._stop_strings(body),
-                shown=self._shown(body),
-                stop_tokens=self._stop_tokens(body.stops),
+                shown=shown,
+                stop_tokens=stop_tokens,
                 continues=any(map(self.tokenizer.adds_text, request.prompt)),
                 tops=body.logprobs,
                 hides_logprobs=body.logprobs is None,

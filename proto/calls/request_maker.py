@@ -48,10 +48,11 @@ class RequestMaker:
                 f"found {body.min_tokens}",
                 param="min_tokens",
             )
-        samplings = [
-            replace(one, grammar=grammar, grammar_after=grammar_after)
-            for one in self._samplings(body, len(prompts), top_logprobs)
-        ]
+        samplings = self._samplings(body, len(prompts), top_logprobs)
+        if grammar:
+            samplings = [
+                replace(one, grammar=grammar, grammar_after=grammar_after) for one in samplings
+            ]
         # behind what a grammar describes nothing can follow but an end
         ends = frozenset() if body.ignore_eos and not grammar else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())

@@ -26,6 +26,8 @@ from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import Asker, PromptPool
 
 BYTES_PER_TOKEN = 4
+BYTES_PER_ANSWER = 256
+"""What each answer counts that is to be made: a thousand of them take tens of milliseconds."""
 MOST_LIST_BYTES = 32 << 20
 """Of an answer of /tokenize."""
 Prompts = Sequence[Sequence[int]]
@@ -135,4 +137,4 @@ class CallMaker:
         return Asker(self.origin.tenant, self.origin.share, self.size)
 
     def _size(self, prompts: Prompts, n: int) -> int:
-        return BYTES_PER_TOKEN * n * sum(map(len, prompts))
+        return n * sum(BYTES_PER_ANSWER + BYTES_PER_TOKEN * len(ids) for ids in prompts)
