@@ -333,7 +333,8 @@ def test_a_router_is_told_all_that_is_set(checkpoint: Path, tmp_path: Path) -> N
     given = {
         "policy": "round-robin", "host": "10.0.0.5", "grpc_port": 9123, "enable_debug": True,
         "dashboard": False, "strict_fields": True, "share_prefixes": True, "routers": 2,
-        "allowed_hosts": ("chat.lan",),
+        "allowed_hosts": ("chat.lan",), "aliases": ("chat", "claude-*"),
+        "tool_parser": "qwen3_coder", "reasoning_parser": "deepseek_r1",
         "cors_origins": ("https://chat.example.org",), "tls_cert": str(tmp_path / "cert.pem"),
         "tls_key": str(tmp_path / "key.pem"), "tls_client_ca": str(tmp_path / "clients.pem"),
     }  # fmt: skip
