@@ -7,11 +7,11 @@
 It may begin there without the first mark: where the prompt ends with it, or the model is known to.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from raylax.proto.parsers.base import Content, Thought
-from raylax.proto.parsers.source import Reading, Some, Source
+from raylax.proto.parsers.base import Thought
+from raylax.proto.parsers.reading import ReadingParser
+from raylax.proto.parsers.source import Reading, Some
 
 
 class ThoughtMarks(NamedTuple):
@@ -43,36 +43,17 @@ class ThoughtMarks(NamedTuple):
         return begun > max(said.rfind(mark) for mark in self.closes)
 
 
-class ThinkingParser:
+class ThinkingParser(ReadingParser):
     """An `OutputParser` of one thought, at the beginning of an answer. White space around it is
     none of it, nor of what follows."""
 
     def __init__(self, marks: ThoughtMarks, inside: bool) -> None:
         """`inside`: whether it begins within a thought."""
-        self._marks, self._source = marks, Source()
-        self.thinking, self.done = inside, False
-        self._run: Iterator[Content | None] | None = None  # made by the first text, as in tools
-
-    def add(self, text: str) -> list[Content]:
-        self._source.add(text)
-        return self._found()
-
-    def finish(self) -> list[Content]:
-        self._source.ended = True
-        return self._found()
-
-    def _found(self) -> list[Content]:
-        if self._run is None:
-            self._run = self._read()
-        found = list[Content]()
-        for one in self._run:
-            if one is None:
-                break
-            found.append(one)
-        return found
+        super().__init__()
+        self._marks, self.thinking = marks, inside
 
     def _read(self) -> Reading[None]:
-        source, marks = self._source, self._marks
+        source, marks = self.source, self._marks
         if (yield from self._one_of(marks.opens)) or self.thinking:
             self.thinking = True
             yield from source.blank()
@@ -88,7 +69,7 @@ class ThinkingParser:
     def _one_of(self, marks: tuple[str, ...]) -> Reading[bool]:
         """Whether one of these follows, behind white space or not; then both were read."""
         for mark in marks:
-            if (yield from self._source.may_after_blank(mark)):
+            if (yield from self.source.may_after_blank(mark)):
                 return True
         return False
 

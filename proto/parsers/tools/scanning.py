@@ -1,21 +1,20 @@
 """What most parsers of tool calls share: text up to a mark, then calls, then text again."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from abc import abstractmethod
 from typing import ClassVar
 
 from raylax.proto.parsers.base import (
     CallBroken,
     CallEnded,
     CallPiece,
-    Content,
 )
-from raylax.proto.parsers.source import Deviation, Pieces, Reading, Source
+from raylax.proto.parsers.reading import ReadingParser
+from raylax.proto.parsers.source import Deviation, Pieces, Reading
 from raylax.proto.parsers.tools.kind import CallFormat
 from raylax.proto.parsers.tools.offered import OfferedTools
 
 
-class ScanningParser(ABC):
+class ScanningParser(ReadingParser):
     """An `OutputParser` that looks for marks, and reads calls behind them.
 
     A call is told once it is certain to be one: its function is offered, and its arguments have
@@ -32,26 +31,16 @@ class ScanningParser(ABC):
     """Whether an answer may begin with calls without a mark."""
 
     def __init__(self, tools: OfferedTools) -> None:
-        self.tools, self.source = tools, Source()
-        self._run: Iterator[Content | None] | None = None
-        # Made by the first text: a call is written down before, and generators cannot be.
+        super().__init__()
+        self.tools = tools
         self._open: int | None = None  # the call that was told of, and has not ended
         self._blank: list[str] | None = None  # white space after a call
-        self.done = self.thinking = False
         self._again = 0  # how much of what is kept is text, should there be no call
 
     @abstractmethod
     def calls(self, mark: str) -> Reading[None]:
         """Reads one or more calls behind a mark (empty: at the beginning of an answer that has
         none), by `begin`, `tell` and `end`, and what stands around them. Raises Deviation."""
-
-    def add(self, text: str) -> list[Content]:
-        self.source.add(text)
-        return self._found()
-
-    def finish(self) -> list[Content]:
-        self.source.ended = True
-        return self._found()
 
     def begin(self, name: str) -> Reading[int]:
         """Tells of a call whose arguments are there, by its index. Raises Deviation for a function
@@ -84,16 +73,6 @@ class ScanningParser(ABC):
         found = yield from source.may_after_blank(mark)
         if not found and source.ended and mark.startswith(source.rest.strip()):
             source.advance(len(source.rest))
-
-    def _found(self) -> list[Content]:
-        if self._run is None:
-            self._run = self._read()
-        found = list[Content]()
-        for one in self._run:
-            if one is None:
-                break
-            found.append(one)
-        return found
 
     def _read(self) -> Reading[None]:
         if self.UNMARKED:
