@@ -19,6 +19,7 @@ from raylax.proto.answers.openai_chat import ChatWriter
 from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.client import replies
 from raylax.proto.errors import InvalidRequest
@@ -218,7 +219,8 @@ def test_an_answer_behind_its_thought_is_read_no_more(
     call = call_of(frontend, tools=None)
     request, read = call.requests[0].id, list[str]()
     (choice,) = call.parts
-    parser = choice._parser  # type: ignore[attr-defined]
+    assert isinstance(choice, Choice)
+    parser = choice._parser
     add: Callable[[str], Any] = parser.add
 
     def reading(text: str) -> Any:

@@ -48,7 +48,10 @@ def form(limits: str) -> DeviceForm:
 @pytest.fixture(scope="module")
 def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
     """One H100, with the machine code of all kinds of attention."""
-    make = lambda: [cubins_of(form(limits), store) for limits in CODE]  # noqa: E731
+
+    def make() -> list[Path]:
+        return [cubins_of(form(limits), store) for limits in CODE]
+
     yield from FakeMachine.with_code(tmp_path_factory.mktemp("driver"), make)
 
 

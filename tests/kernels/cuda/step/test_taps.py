@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One H100, and a store with the machine code of the model."""
     read = open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("model"), "llama"))
     directory, form = tmp_path_factory.mktemp("driver"), form_of(read, TAPPED)
-    make = lambda: cubins_of(form, store)  # noqa: E731
+    make = partial(cubins_of, form, store)
     yield from FakeMachine.with_code(directory, make, RAYLAX_STORE=str(store))
 
 
