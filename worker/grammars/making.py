@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from raylax.proto.grammar.matcher import GrammarError, Matcher
 from raylax.proto.grammar.matchers import Matchers
@@ -19,10 +20,12 @@ class MatcherMaker:
         self._thread: ThreadPoolExecutor | None = None
 
     def make(self, request: Request, matchers: Matchers) -> None:
-        """Make the matcher of a request, soon."""
+        """Make the matcher of a request, soon; nothing once it is closed, for then the request ends
+        with its engine."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "grammars")
-        self._thread.submit(self.make_now, request, matchers)
+        with suppress(RuntimeError):
+            self._thread.submit(self.make_now, request, matchers)
 
     def make_now(self, request: Request, matchers: Matchers) -> None:
         """Make it before this returns."""

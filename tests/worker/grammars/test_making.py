@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from raylax.proto.frontend import vocabulary_for_grammars
 from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.grammar.writing import grammar_of
+from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Finish, Request, Sampling
+from raylax.worker.grammars.making import MatcherMaker
 from tests.support.engines import ONE, running_engine
 
 BINARY = grammar_of(Constraint("regex", "[01]{4}", "field"))
@@ -54,3 +58,15 @@ def test_without_a_tokenizer_no_grammar_is_followed(checkpoint: Path, tmp_path: 
         assert last.error is not None
         assert last.error.startswith("this model can follow no grammar: ")
         assert len(answers.tokens("free")) == 4
+
+
+def test_an_engine_that_ends_makes_none(checkpoint: Path) -> None:
+    """Who was accepted just before ends with it, once."""
+    made = list[str]()
+    maker = MatcherMaker(lambda id, matcher, why: made.append(id))
+    matchers = Matchers(lambda: vocabulary_for_grammars(TextFiles(checkpoint), 99), 99)
+    maker.make(asked("before", BINARY), matchers)
+    maker.close()
+    maker.make(asked("after", BINARY), matchers)
+
+    assert "after" not in made
