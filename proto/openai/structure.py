@@ -2,12 +2,12 @@
 SGLang, llama.cpp and MLC, each of which is one `Constraint`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from raylax.proto.grammar.constraint import ANY_OBJECT, Constraint
+from raylax.proto.grammar.constraint import ANY_OBJECT, Constraint, Kind
 from raylax.proto.openai.body import BoundedList, StrictModel, invalid, kind_of
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import STRUCTURED_OUTPUTS
@@ -18,6 +18,18 @@ SchemaOrText = dict[str, Any] | str
 """A schema, or its JSON."""
 Choices = Annotated[list[str], BoundedList(MOST_TEXTS, least=1)]
 Pattern = Annotated[str, Field(min_length=1)]
+FIELDS: dict[str, Kind] = {
+    "guided_json": "json_schema", "json_schema": "json_schema", "guided_json_object": "json_schema",
+    "guided_regex": "regex", "regex": "regex", "guided_choice": "choice",
+    "guided_grammar": "grammar", "ebnf": "grammar", "grammar": "grammar",
+    "structural_tag": "structural_tag",
+}  # fmt: skip
+"""What those of a body say."""
+OF_VLLM: dict[str, Kind] = {
+    "json_": "json_schema", "json_object": "json_schema", "regex": "regex", "choice": "choice",
+    "grammar": "grammar", "structural_tag": "structural_tag",
+}  # fmt: skip
+"""What those of `structured_outputs` say."""
 
 
 class TextFormat(StrictModel):
@@ -153,22 +165,9 @@ class StructureFields(StrictModel):
         return next(self._constraints(), None)
 
     def _constraints(self) -> Iterator[Constraint]:
-        space = self.guided_whitespace_pattern
-        yield from of_schemas(self.guided_json, "guided_json", space)
-        yield from of_schemas(self.json_schema, "json_schema")
-        if self.guided_json_object:
-            yield Constraint("json_schema", ANY_OBJECT, "guided_json_object", space)
-        for name in ("guided_regex", "regex"):
-            if (value := getattr(self, name)) is not None:
-                yield Constraint("regex", value, name)
-        if self.guided_choice is not None:
-            yield Constraint("choice", self.guided_choice, "guided_choice")
-        for name in ("guided_grammar", "ebnf", "grammar"):
-            if (value := getattr(self, name)) is not None:
-                yield Constraint("grammar", value, name)
-        yield from of_tags(self.structural_tag, "structural_tag")
+        yield from constraints_in(self, FIELDS, self.guided_whitespace_pattern)
         if (one := self.structured_outputs) is not None:
-            yield from of_vllm(one, "structured_outputs")
+            yield from constraints_in(one, OF_VLLM, one.whitespace_pattern, "structured_outputs.")
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -178,27 +177,23 @@ class StructureFields(StrictModel):
         return self
 
 
-def of_vllm(one: StructuredOutputs, field: str) -> Iterator[Constraint]:
-    """What stands in vLLM's field."""
-    space = one.whitespace_pattern
-    yield from of_schemas(one.json_, f"{field}.json", space)
-    if one.json_object:
-        yield Constraint("json_schema", ANY_OBJECT, f"{field}.json_object", space)
-    if one.regex is not None:
-        yield Constraint("regex", one.regex, f"{field}.regex")
-    if one.choice is not None:
-        yield Constraint("choice", one.choice, f"{field}.choice")
-    if one.grammar is not None:
-        yield Constraint("grammar", one.grammar, f"{field}.grammar")
-    yield from of_tags(one.structural_tag, f"{field}.structural_tag")
-
-
-def of_schemas(
-    schema: SchemaOrText | None, field: str, space: str | None = None
+def constraints_in(
+    model: StrictModel, kinds: Mapping[str, Kind], space: str | None, path: str = ""
 ) -> Iterator[Constraint]:
-    """The constraint of a field that has a schema, if it has one."""
-    if schema is not None:
-        yield of_schema(schema, field, True)._replace(whitespace=space)
+    """Those of the fields that are there. `space`: what may stand between the tokens of JSON;
+    `path`: in the body, before the fields' names."""
+    for name, kind in kinds.items():
+        value, field = getattr(model, name), path + name.rstrip("_")
+        if value is None or value is False:
+            continue
+        match kind:
+            case "json_schema":
+                schema = ANY_OBJECT if value is True else value
+                yield of_schema(schema, field, lenient=True)._replace(whitespace=space)
+            case "structural_tag":
+                yield from of_tags(value, field)
+            case _:
+                yield Constraint(kind, value, field)
 
 
 def of_schema(schema: Schema | str, field: str, lenient: bool) -> Constraint:
@@ -207,15 +202,14 @@ def of_schema(schema: Schema | str, field: str, lenient: bool) -> Constraint:
     return Constraint("json_schema", value, field, lenient=lenient)
 
 
-def of_tags(given: SchemaOrText | None, field: str) -> Iterator[Constraint]:
-    """The constraint of a field that has tags, if it has some."""
-    if given is not None:
-        value = json_in(given, field) if isinstance(given, str) else given
-        try:
-            found = StructuralTags.model_validate(value).constraint(field)
-        except ValidationError as error:
-            raise ValueError(f"{field}: {invalid(error).message}") from None
-        yield from () if found is None else (found,)
+def of_tags(given: SchemaOrText, field: str) -> Iterator[Constraint]:
+    """The constraint of tags. Raises ValueError for what is none."""
+    value = json_in(given, field) if isinstance(given, str) else given
+    try:
+        found = StructuralTags.model_validate(value).constraint(field)
+    except ValidationError as error:
+        raise ValueError(f"{field}: {invalid(error).message}") from None
+    yield from () if found is None else (found,)
 
 
 def json_in(text: str, field: str) -> Any:
