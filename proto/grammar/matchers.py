@@ -9,8 +9,8 @@ from llguidance import LLMatcher, LLTokenizer
 from raylax.proto.grammar.limits import LIMITS
 from raylax.proto.grammar.matcher import GrammarError, Matcher
 
-MOST_KEPT = 64
-"""Grammars; each has some MB at most."""
+MOST_KEPT = 16
+"""Grammars: one that is made to take much memory has 50 MB, see `LIMITS`; others less than one."""
 
 
 class Matchers:
