@@ -83,15 +83,28 @@ def client(headers: dict[str, str] | None = None, verify: str | bool = True) -> 
     return httpx.Client(headers=plain, follow_redirects=True, timeout=TIMEOUT, verify=verify)
 
 
+class Abandoned(Exception):
+    """Another file has failed."""
+
+
 def download_all(http: httpx.Client, jobs: Iterable[Job], count: Count) -> None:
-    """Some at once. Raises what the first that fails raises, and leaves the others to the end of
-    the process."""
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        for done in as_completed([pool.submit(download, http, job, count) for job in jobs]):
-            done.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    """Some at once. Raises what the first that fails raises; the others end with their next
+    bytes, and before `http` does: a connection that is made later would be closed by nobody."""
+    is_over = threading.Event()
+
+    def count_while_wanted(size: int) -> None:
+        if is_over.is_set():
+            raise Abandoned
+        count(size)
+
+    with ThreadPoolExecutor(AT_ONCE, "download") as pool:
+        begun = [pool.submit(download, http, job, count_while_wanted) for job in jobs]
+        try:
+            for done in as_completed(begun):
+                done.result()
+        finally:
+            is_over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def download(http: httpx.Client, job: Job, count: Count) -> None:

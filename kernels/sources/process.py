@@ -41,7 +41,7 @@ def main() -> None:
     except BaseException:
         traceback.print_exc()
         os._exit(1)
-    os._exit(0)  # threads that still download are not waited for
+    os._exit(0)  # a thread still reads our input
 
 
 def still_alive() -> None:

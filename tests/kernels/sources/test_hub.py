@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,21 @@ def test_a_small_file_that_is_another(hub: FakeHub, llama: dict[str, bytes], had
     hub.lies["config.json"] = llama["config.json"].replace(b"64", b"46")
 
     assert "config.json: what came is another file" in mistake(had, "org/tiny")
+
+
+def test_a_file_that_fails_ends_the_others(
+    hub: FakeHub, llama: dict[str, bytes], had: Had, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes on behind what was said of it."""
+    monkeypatch.setattr(download, "TIMEOUT", httpx.Timeout(0.2))
+    hub.repos["org/tiny"] = Repo(llama)
+    hub.lies["config.json"] = b"{}"
+    hub.stalls[LARGE] = 128 << 10
+    before = set(threading.enumerate())
+
+    assert "config.json: should have" in mistake(had, "org/tiny")
+    ours = set(threading.enumerate()) - before
+    assert [one.name for one in ours if one.name.startswith("download")] == []
 
 
 @pytest.mark.parametrize("there", [5000, 10**6])
