@@ -17,8 +17,8 @@ from raylax.cluster.supervision.processes import pids_of_run, running
 from tests.support.mortal import end_with_parent
 
 RAYLAX = str(Path(sys.executable).with_name("raylax"))
-START_S = 150.0
-"""Less than a test may take."""
+START_S = 270.0
+"""Less than a test may take. Two cores that also compile for other tests need over half of it."""
 STOP_S = 10.0
 READY = "Ctrl-C stops it."
 
