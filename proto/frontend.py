@@ -12,7 +12,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice_maker import ChoiceMaker, format_of, reasoning_of
 from raylax.proto.calls.forms import form_of
 from raylax.proto.calls.prompt_ids import PromptIds
-from raylax.proto.calls.prompt_maker import PromptMaker
+from raylax.proto.calls.prompt_maker import PromptMaker, places
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork, ids_in, texts_in
 from raylax.proto.calls.request_maker import RequestMaker
 from raylax.proto.calls.sampling_defaults import SamplingDefaults, defaults_of, ends_of
@@ -30,6 +30,7 @@ from raylax.proto.parsers.reasoning import NONE
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT, TOOL_PARSERS
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import TextFiles
+from raylax.proto.text.judging import Judge
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin
 
@@ -61,6 +62,8 @@ class Frontend:
     """One of `TOOL_PARSERS`."""
     reasoning_format: str = NONE
     """One of `REASONING_NAMES`."""
+    judge: Judge | None = None
+    """The words by which it says how well texts fit, if it was made for that."""
     tools_must_show: bool = False
     """Whether tools are refused that the chat template does not show. Whoever has the model at hand
     may have told it of them otherwise, and is only warned."""
@@ -74,9 +77,11 @@ class Frontend:
         rng: random.Random | None = None,
         tool_parser: str = AUTO,
         reasoning_parser: str = AUTO,
+        reranker: str = AUTO,
     ) -> "Frontend":
         """`max_sequence_length`: tokens of prompt and answer together. `tool_parser`,
-        `reasoning_parser`: one of `TOOL_PARSERS` and of `REASONING_NAMES`, or what the files say.
+        `reasoning_parser`, `reranker`: one of `TOOL_PARSERS`, of `REASONING_NAMES` and of
+        `RERANKERS`, or what the files say.
         Raises OSError, ValueError or KeyError for files that cannot be read, or say too little."""
         tokenizer, defaults = files.tokenizer(), defaults_of(files)
         templates = files.chat_templates()
@@ -94,6 +99,7 @@ class Frontend:
             rng or random.Random(),
             format_of(files, templates) if tool_parser == AUTO else tool_parser,
             reasoning_of(templates) if reasoning_parser == AUTO else reasoning_parser,
+            files.judge(reranker, tokenizer),
         )
 
     @property
@@ -258,13 +264,17 @@ class Frontend:
 
     def check_embedding(self, body: EmbeddingRequest) -> None:
         """Raises InvalidRequest for what this model cannot be asked, whatever the inputs."""
-        if self.no_embeddings is not None:
-            raise InvalidRequest(f"{self.name} has no embeddings: {self.no_embeddings}")
+        self.check_embeds()
         if body.dimensions is not None and body.dimensions > self.hidden:
             raise InvalidRequest(
                 f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
                 param="dimensions",
             )
+
+    def check_embeds(self) -> None:
+        """Raises InvalidRequest for a model that has no embeddings."""
+        if self.no_embeddings is not None:
+            raise InvalidRequest(f"{self.name} has no embeddings: {self.no_embeddings}")
 
     def embedding_call(
         self, body: EmbeddingRequest, inputs: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
@@ -273,7 +283,8 @@ class Frontend:
         that its vector is there. Raises InvalidRequest."""
         call_id = f"embd-{uuid.uuid4().hex}"
         inputs = [body.cut(ids, self.prompt_ids.fitting(1)) for ids in inputs]
-        requests = self.requests.embedded(call_id, inputs, body, origin)
+        fields = places("input", len(inputs))
+        requests = self.requests.embedded(call_id, inputs, fields, body, origin)
         vectors = [Vector(index, body.dimensions) for index in range(len(requests))]
         return Call(call_id, requests, vectors, "embeddings")
 

@@ -171,6 +171,8 @@ class Request:
     """What other systems keep with that trace."""
     embed: bool = False
     """It wants one vector of the prompt, and no tokens."""
+    logits_of: tuple[int, ...] = ()
+    """With `embed`: the vector is the logits of these tokens behind the prompt."""
     page_root: bytes = b""
     """What precedes its first page in the names of pages: it finds those of the same root."""
     pin: bool = False

@@ -87,6 +87,8 @@ class RouterConfig:
     """Which of `TOOL_PARSERS` reads its tool calls."""
     reasoning_parser: str = AUTO
     """Which of `REASONING_NAMES` says how it marks its thoughts."""
+    reranker: str = AUTO
+    """Which of `RERANKERS` says how it scores texts."""
     limits: RouterLimits = RouterLimits()
     ttft_target_s: float | None = None
     """Who would wait longer for a first token is refused at once."""

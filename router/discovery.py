@@ -97,6 +97,7 @@ class ModelWatch:
             unknown,
             tool_parser=config.tool_parser,
             reasoning_parser=config.reasoning_parser,
+            reranker=config.reranker,
         )
         self.workers = Workers(
             policy_named(config.policy),

@@ -12,6 +12,7 @@ from pydantic import (
 from raylax.cluster.config.sections import Library, ScheduledLeast, Section
 from raylax.proto.parsers.reasoning import REASONING_NAMES
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_PARSERS
+from raylax.proto.text.judging import RERANKERS
 from raylax.router.policies import DEFAULT, POLICIES
 from raylax.worker.config import ECHO, EngineConfig, Mode
 
@@ -66,6 +67,12 @@ class ModelSettings(Section):
         description="How the model's thoughts are told from what it says; auto: as its chat "
         f"template shows. One of {', '.join(REASONING_NAMES)}.",
     )
+    reranker: str = Field(
+        AUTO,
+        description="How /v1/score and /v1/rerank score a pair of texts; none: by their "
+        "embeddings; yes_no: by the probability of yes, against no, as what the model says of "
+        "them; auto: as its files say, else by embeddings.",
+    )
     device: str = "auto"
     """cpu, cuda, or auto: a GPU on which our kernels were checked and held, else the CPU."""
     gpus_per_rank: float = Field(1.0, gt=0, le=1)
@@ -116,7 +123,11 @@ class ModelSettings(Section):
         if self.policy not in POLICIES:
             known = ", ".join(sorted(POLICIES))
             raise ValueError(f"policy must be one of {known}, found {self.policy}")
-        parsers = {"tool_parser": tuple(TOOL_PARSERS), "reasoning_parser": REASONING_NAMES}
+        parsers = {
+            "tool_parser": tuple(TOOL_PARSERS),
+            "reasoning_parser": REASONING_NAMES,
+            "reranker": RERANKERS,
+        }
         for name, names in parsers.items():
             if (found := getattr(self, name)) not in (AUTO, *names):
                 raise ValueError(f"{name} must be one of {AUTO}, {', '.join(names)}, found {found}")

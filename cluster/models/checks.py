@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from raylax.cluster.config.models import ModelSettings
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import ResolvedModel
@@ -167,17 +168,17 @@ def check_text(model: ResolvedModel) -> None:
         raise UserError(str(error)) from None
     except OSError as error:  # the store's
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
-    if why := why_no_text(model.name, files, checkpoint.spec.max_positions):
+    if why := why_no_text(model.name, files, checkpoint.spec.max_positions, model.config):
         made, given = str(files.directory), str(model.checkpoint)
         raise UserError(why.replace(made, given))  # where it lies in the store helps nobody
 
 
-def why_no_text(name: str, files: TextFiles, longest: int) -> str | None:
+def why_no_text(name: str, files: TextFiles, longest: int, settings: ModelSettings) -> str | None:
     """What is wrong with the files, if anything is. `longest`: tokens of a sequence."""
     try:
         files.check_archived()
         ids = asyncio.run(ids_of_a_prompt(name, files))  # it may not come to an end
-        frontend = Frontend.load(files, name, longest)
+        frontend = Frontend.load(files, name, longest, reranker=settings.reranker)
         return next(mistakes(frontend, files, ids), None)
     except FileNotFoundError as error:
         return f"{files.directory}: {missing(error)}"

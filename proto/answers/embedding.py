@@ -11,12 +11,8 @@ from raylax.proto.calls.vector import vectors_of
 from raylax.proto.openai.embeddings import Embedding, EmbeddingList, EmbeddingUsage
 
 
-class EmbeddingWriter(ChunkWriter):
-    """Writes vectors. It has no chunks: they come whole."""
-
-    def __init__(self, call: Call, model: str, encoding: Literal["float", "base64"]) -> None:
-        super().__init__(call)
-        self._model, self._encoding = model, encoding
+class WholeWriter(ChunkWriter):
+    """Writes what comes whole: it has no chunks."""
 
     def add(self, event: TextEvent) -> list[AnswerEvent]:
         return []
@@ -26,6 +22,14 @@ class EmbeddingWriter(ChunkWriter):
 
     def last_chunks(self) -> list[EmbeddingList]:
         return []
+
+
+class EmbeddingWriter(WholeWriter):
+    """Writes vectors."""
+
+    def __init__(self, call: Call, model: str, encoding: Literal["float", "base64"]) -> None:
+        super().__init__(call)
+        self._model, self._encoding = model, encoding
 
     def response(self) -> EmbeddingList:
         """Raises WorkerUnavailable when a vector never came."""

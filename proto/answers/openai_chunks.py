@@ -15,11 +15,17 @@ from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
-from raylax.proto.openai import chat, completions, embeddings
+from raylax.proto.openai import chat, completions, embeddings, scores
 from raylax.proto.openai.shared import PromptTokensDetails, SamplingFields, Usage
 
 Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.EmbeddingList
-Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
+Response = (
+    chat.ChatCompletion
+    | completions.Completion
+    | embeddings.EmbeddingList
+    | scores.ScoreList
+    | scores.Ranking
+)
 DONE: AnswerEvent = ("", b"[DONE]")
 HERE = "\0"
 """Stands for the text in a chunk that is written once; no name and no id is just this."""

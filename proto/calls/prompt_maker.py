@@ -38,8 +38,8 @@ class PromptMaker:
         """The token ids of each text. Raises PromptTooLong."""
         entered("tokenizer")
         return [
-            self._encode(Prompt(text), work.add_special_tokens, work.field, work.longest)
-            for text in work.texts
+            self._encode(Prompt(text), work.add_special_tokens, field, work.longest)
+            for text, field in zip(work.texts, places(work.field, len(work.texts)), strict=True)
         ]
 
     def prompt(self, work: ChatWork) -> Prompt:
@@ -96,6 +96,11 @@ class PromptMaker:
                 raise InvalidRequest(unseen, param="tools")
             warn(unseen)
         return template
+
+
+def places(field: str, count: int) -> list[str]:
+    """What clients call each of so many texts of a field."""
+    return [field] if count == 1 else [f"{field}.{at}" for at in range(count)]
 
 
 def too_long(tokens: str, longest: int, field: str) -> PromptTooLong:

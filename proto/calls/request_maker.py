@@ -8,7 +8,7 @@ from typing import Any
 from raylax.proto.calls.prompt_ids import PromptIds
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.embeddings import VectorFields
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.pages import root_of
 from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
@@ -78,20 +78,24 @@ class RequestMaker:
         self,
         call_id: str,
         inputs: Sequence[Sequence[int]],
-        body: EmbeddingRequest,
+        fields: Sequence[str],
+        body: VectorFields,
         origin: CallOrigin,
+        logits_of: tuple[int, ...] = (),
     ) -> list[Request]:
-        """For a vector of each input. Raises InvalidRequest."""
+        """For a vector of each input, which came in these fields. `logits_of`: not of its state,
+        but of the logits of these tokens behind it. Raises InvalidRequest."""
         of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
         return [
             Request(
                 id=f"{call_id}/{index}/0",
                 prompt=tuple(ids),
-                max_tokens=self.prompt_ids.room(ids, 1, "input"),
+                max_tokens=self.prompt_ids.room(ids, 1, field),
                 embed=True,
+                logits_of=logits_of,
                 **of_caller,
             )
-            for index, ids in enumerate(inputs)
+            for index, (ids, field) in enumerate(zip(inputs, fields, strict=True))
         ]
 
     def _samplings(

@@ -57,6 +57,34 @@ class Vector:
         return TextEvent(self.index, finish_reason=self.finish_reason)
 
 
+@dataclass(frozen=True, slots=True)
+class PairedCall:
+    """A call whose vectors say how well texts fit each other."""
+
+    call: Call
+    compared: Sequence[tuple[int, int]] | None
+    """Which vectors, for each pair; None: each has the logits of yes and no, for one pair."""
+
+    def scores(self) -> list[float]:
+        """Of each pair, once the call is done: a cosine, or a probability. Raises as
+        `vectors_of`."""
+        vectors = vectors_of(self.call)
+        if self.compared is None:
+            return [preferred(*logits) for logits in vectors]
+        return [cosine(vectors[one], vectors[other]) for one, other in self.compared]
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of two vectors of float32s at length 1: their products are exact, and rounded once."""
+    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+
+
+def preferred(yes: float, no: float) -> float:
+    """The probability of one token against the other, by their logits."""
+    least = math.exp(-abs(yes - no))
+    return (1.0 if yes >= no else least) / (1.0 + least)
+
+
 def vectors_of(call: Call) -> list[tuple[float, ...]]:
     """The vectors of an embedding call that is done, in the order of its inputs. Raises the error
     that ended the call, and WorkerUnavailable when a vector never came."""

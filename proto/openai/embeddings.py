@@ -24,7 +24,17 @@ MOST_INPUTS = 1024
 FLOAT = Struct("<f")
 
 
-class EmbeddingRequest(TruncationFields):
+class VectorFields(TruncationFields):
+    """The fields of every body that asks for vectors, or for what they say."""
+
+    model: str | None = None
+    timeout: Seconds | None = None
+    """Seconds."""
+    priority: PriorityField = Priority.NORMAL
+    cache_salt: CacheSalt | None = None
+
+
+class EmbeddingRequest(VectorFields):
     """A body of /v1/embeddings."""
 
     not_here: ClassVar[FieldTable] = EMBEDDINGS
@@ -34,17 +44,12 @@ class EmbeddingRequest(TruncationFields):
         | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
         | Annotated[list[TokenIds], BoundedList(MOST_INPUTS, least=1)]
     )
-    model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Count | None = None
     pooling: Literal["last"] = "last"
     """Whose state is the vector; see `raylax.proto.text.pooling` for why there is no mean."""
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
-    timeout: Seconds | None = None
-    """Seconds."""
-    priority: PriorityField = Priority.NORMAL
-    cache_salt: CacheSalt | None = None
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:

@@ -135,6 +135,25 @@ EMBEDDINGS: FieldTable = {
     "endianness": Refused("may only be little", ("little", "native")),
     "input_type": Refused("put the instruction of your model before the text"),
 }  # fmt: skip
+COMPARED: FieldTable = {
+    **{name: OF_TEXT[name] for name in (
+        "user", "request_id", "rid", "mm_processor_kwargs", "lora_path", "extra_key",
+    )},
+    "use_activation": Refused("may only be true: scores are cosines or probabilities", (True,)),
+    "activation": Refused("its name here is use_activation", (True,)),
+    "softmax": Refused("its name here is use_activation", (True,)),
+}  # fmt: skip
+SCORE: FieldTable = {
+    **COMPARED,
+    "data_1": Refused("its name here is queries"), "data_2": Refused("its name here is documents"),
+    "items": Refused("its name here is documents"),
+}  # fmt: skip
+RERANK: FieldTable = {
+    **COMPARED,
+    "max_tokens_per_doc": Refused("its name here is truncate_prompt_tokens"),
+    "max_chunks_per_doc": Refused("documents are read whole; send them in pieces"),
+    "rank_fields": Refused("a document is its text; put into that what counts", (["text"],)),
+}
 TOKENIZE: FieldTable = {"mm_processor_kwargs": Refused(TEXT_ONLY, ({},)), "user": FOR_OPERATOR}
 
 # Inside of objects.

@@ -314,6 +314,7 @@ class Submit(_message.Message):
     PAGE_ROOT_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    LOGITS_OF_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     max_tokens: _builtins.int
     choice: _builtins.int
@@ -346,6 +347,10 @@ class Submit(_message.Message):
     def stop_token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def history(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def logits_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """of `embed`: the logits of these tokens are the vector"""
+
     def __init__(
         self,
         *,
@@ -369,10 +374,11 @@ class Submit(_message.Message):
         page_root: _builtins.bytes = ...,
         pin: _builtins.bool = ...,
         score: _builtins.bool = ...,
+        logits_of: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "deadline_s", b"deadline_s", "sampling", b"sampling", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "pin", b"pin", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "score", b"score", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "logits_of", b"logits_of", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "pin", b"pin", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "score", b"score", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_s: _TypeAlias = _typing.Literal["deadline_s"]  # noqa: Y015
     _WhichOneofArgType__deadline_s: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s"]  # noqa: Y015

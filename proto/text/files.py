@@ -1,14 +1,15 @@
 """What a model's files say of text: the one reader of them."""
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from raylax.proto.text.chat_template import DEFAULT, ChatTemplate, ChatTemplates
-from raylax.proto.text.pooling import MODULES, POOLING, unsupported
+from raylax.proto.text.judging import LOGIT_SCORE, Judge, judge_of
+from raylax.proto.text.pooling import MODULES, POOLING, step_of, unsupported
 from raylax.proto.text.reading import check_file, is_there, read_bytes, read_text
 from raylax.proto.text.template_files import (
     MORE_TEMPLATES,
@@ -119,6 +120,15 @@ class TextFiles:
             return unsupported(self._listed(POOLING), self._listed(MODULES))
         except (ValueError, AttributeError) as error:
             return f"{POOLING} or {MODULES} is not valid: {error}"
+
+    def judge(self, reranker: str, tokenizer: Tokenizer) -> Judge | None:
+        """What there is to know of a reranker that generates, see `judge_of`. Raises OSError or
+        ValueError."""
+        modules = (one for one in self._listed(MODULES) if isinstance(one, dict))
+        steps = [one for one in modules if step_of(one) == LOGIT_SCORE]
+        settings = self._object(f"{Path(str(steps[0].get('path'))).name}/{CONFIG}") if steps else {}
+        encode = partial(tokenizer.encode, add_special_tokens=False)
+        return judge_of(reranker, self.config, settings, encode)
 
     def archive(self) -> bytes:
         """A zip of the files, for a gateway that tokenises itself: the same bytes for the same

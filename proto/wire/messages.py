@@ -84,6 +84,7 @@ def submit_to_proto(
         page_root=request.page_root,
         pin=request.pin,
         score=request.score,
+        logits_of=request.logits_of,
     )
 
 
@@ -142,6 +143,7 @@ def submit_from_proto(message: pb.Submit) -> Request:
         page_root=message.page_root,
         pin=message.pin,
         score=message.score,
+        logits_of=tuple(message.logits_of),
     )
 
 

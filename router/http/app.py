@@ -23,6 +23,7 @@ from raylax.router.http.endpoints.messages import add_messages
 from raylax.router.http.endpoints.models import add_models
 from raylax.router.http.endpoints.responses import add_responses
 from raylax.router.http.endpoints.scaling import add_scaling
+from raylax.router.http.endpoints.scores import add_scores
 from raylax.router.http.endpoints.streams import add_streams
 from raylax.router.http.endpoints.tokenize import add_tokenize
 from raylax.router.http.endpoints.usage import add_usage
@@ -40,6 +41,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_responses(routes, handler)
     add_messages(routes, handler)
     add_embeddings(routes, handler)
+    add_scores(routes, handler)
     add_tokenize(routes, handler)
     add_streams(routes, models)
     add_models(routes, models)

@@ -15,12 +15,16 @@ from raylax.proto.calls.prompt_work import (
     texts_in,
 )
 from raylax.proto.calls.token_choice import TokenChoice
+from raylax.proto.calls.vector import PairedCall
 from raylax.proto.frontend import CHAT_PREFIX, Frontend
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.scores import PairFields
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
+from raylax.proto.pairs.compared import compared, texts_works
+from raylax.proto.pairs.judged import chat_works, judged
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import Asker, PromptPool
@@ -84,6 +88,24 @@ class CallMaker:
         inputs = await self._ids_of(body.inputs, "input", body)
         return await self.threads.run(
             self._size(inputs, 1), lambda: self.frontend.embedding_call(body, inputs, self.origin)
+        )
+
+    async def pairs(self, body: PairFields) -> PairedCall:
+        """The call that says how well a query and a document fit, for each pair."""
+        if self.frontend.judge is None:
+            works = texts_works(self.frontend, body)
+            texts = [await self.prompts.ids(self.model, work, self._asker) for work in works]
+            return await self.threads.run(
+                sum(self._size(prompts, 1) for prompts in texts),
+                lambda: compared(self.frontend, body, texts, self.origin),
+            )
+        chats = await self.threads.run(self.size, lambda: chat_works(self.frontend, body))
+        prompts = [
+            ids for work in chats for ids in await self.prompts.ids(self.model, work, self._asker)
+        ]
+        return await self.threads.run(
+            self._size(prompts, 1),
+            lambda: judged(self.frontend, body, prompts, self.origin),
         )
 
     async def count(self, body: ChatCompletionRequest) -> int:

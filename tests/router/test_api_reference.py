@@ -23,6 +23,7 @@ from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import FieldTable, Refused
 from raylax.proto.openai.responses import choice, items, request, tools
 from raylax.proto.openai.responses.request import ResponsesRequest
+from raylax.proto.openai.scores import RerankRequest, ScoreRequest
 from raylax.proto.openai.shared import DebugConfig, StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pb import raylax_pb2, vllm_engine_pb2
@@ -42,7 +43,7 @@ from tests.support.paths import ROOT
 PAGE = (ROOT / "docs" / "api.md").read_text()
 REQUESTS: list[type[StrictModel]] = [
     ChatCompletionRequest, CompletionRequest, ResponsesRequest, MessagesRequest, CountTokensRequest,
-    EmbeddingRequest, TokenizeRequest, DetokenizeRequest,
+    EmbeddingRequest, ScoreRequest, RerankRequest, TokenizeRequest, DetokenizeRequest,
 ]  # fmt: skip
 TEXT_BODIES = REQUESTS[:5]
 WHERE: dict[type[StrictModel], str] = {
@@ -106,6 +107,8 @@ RULED: dict[str, list[type[StrictModel]]] = {
     "messages": [MessagesRequest, CountTokensRequest],
     "count_tokens": [CountTokensRequest],
     "embeddings": [EmbeddingRequest],
+    "scores": [ScoreRequest],
+    "rankings": [RerankRequest],
     "items of responses": [
         items.InputMessage, items.Text, items.Refusal,
         items.FunctionCall, items.FunctionCallOutput,
@@ -266,12 +269,15 @@ def test_what_the_page_says_of_it_is_so(where: str) -> None:
 
 
 PROMPTS, ANY, THOUGHTS = "How messages become a prompt", "Text, in any API", "Thoughts"
+PAIRS = "Pairs of texts"
 TABLES: dict[type[StrictModel], tuple[str, ...]] = {
     ChatCompletionRequest: (ANY, "Chat completions", PROMPTS, THOUGHTS),
     CompletionRequest: (ANY, "Chat completions", "Completions"),
     ResponsesRequest: (ANY, PROMPTS, THOUGHTS, "Responses"),
     MessagesRequest: (ANY, PROMPTS, THOUGHTS, "Messages"),
     EmbeddingRequest: ("Embeddings",),
+    ScoreRequest: (PAIRS, "Scores"),
+    RerankRequest: (PAIRS, "Rankings"),
     TokenizeRequest: (PROMPTS, "Tokenize and detokenize"),
 }
 """Below which headings the fields of a body are."""

@@ -21,8 +21,14 @@ class DrawResult(NamedTuple):
     """Why it gets nothing: its own end, which no other sequence of the step has a part in."""
 
 
-def vector(output: StepOutput, row: int) -> DrawResult:
-    """The vector of the last token of the prompt, at length 1. Raises NotFinite."""
+def vector(output: StepOutput, row: int, logits_of: tuple[int, ...] = ()) -> DrawResult:
+    """The vector of the last token of the prompt, at length 1; or the logits of these tokens behind
+    it, as they are. Raises NotFinite."""
+    if logits_of:
+        logits = output.logits[row][list(logits_of)]
+        for value in logits.tolist():
+            check_finite(value)
+        return DrawResult(embedding=tuple(logits.tolist()))
     hidden = output.hidden[row]
     if not np.isfinite(hidden).all():
         raise NotFinite("the vector is not finite")

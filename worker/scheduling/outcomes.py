@@ -180,7 +180,7 @@ def result_of(
         if isinstance(outcome, Exception):
             raise outcome
         if one.request.embed:
-            return vector(output, row)
+            return vector(output, row, one.request.logits_of)
         return result(output, row, outcome, is_drawn)
     except (NotFinite, GrammarError) as error:
         answer = f"after {one.generated + len(said)} tokens of the answer"

@@ -335,6 +335,7 @@ def test_a_router_is_told_all_that_is_set(checkpoint: Path, tmp_path: Path) -> N
         "dashboard": False, "strict_fields": True, "share_prefixes": True, "routers": 2,
         "allowed_hosts": ("chat.lan",), "aliases": ("chat", "claude-*"),
         "tool_parser": "qwen3_coder", "reasoning_parser": "deepseek_r1",
+        "reranker": "yes_no",
         "cors_origins": ("https://chat.example.org",), "tls_cert": str(tmp_path / "cert.pem"),
         "tls_key": str(tmp_path / "key.pem"), "tls_client_ca": str(tmp_path / "clients.pem"),
     }  # fmt: skip

@@ -65,6 +65,7 @@ def test_flags_win_over_the_file(file: Path) -> None:
         ("replicas: 3\nmax_replicas: 2", "max_replicas must be at least replicas, found 2 and 3"),
         ("policy: magic", "policy must be one of consistent-hash, expected-latency, least-tokens"),
         ("reasoning_parser: x", "reasoning_parser must be one of auto, think, deepseek_r1,"),
+        ("reranker: maybe", "reranker must be one of auto, none, yes_no, found maybe"),
         ("tool_parser: xml", "tool_parser must be one of auto, hermes, qwen3_coder, llama3_json, "),
         ("mode: turbo", "mode: Input should be 'local', 'interactive' or 'server', found 'turbo'"),
         ("autoscaling: {pool: 0}", "autoscaling.pool: Input should be greater than 0, found 0"),

@@ -1,8 +1,10 @@
 """A vector without a model: its length and its end."""
 
+import math
+
 import pytest
 
-from raylax.proto.calls.vector import Vector, normalised
+from raylax.proto.calls.vector import Vector, cosine, normalised, preferred
 from raylax.proto.vocabulary import Delta, Finish
 
 
@@ -26,3 +28,19 @@ def test_a_vector_ends_once() -> None:
     assert (began, again) == (None, None)
     assert event is not None and (event.choice, event.finish_reason) == (3, "stop")
     assert (vector.values, vector.cached_tokens) == ((0.6, 0.8), 16)
+
+
+def test_a_cosine_is_that_of_the_angle() -> None:
+    one, other = normalised([3.0, 4.0]), normalised([4.0, 3.0])
+
+    assert cosine(one, other) == pytest.approx(24 / 25)
+    assert cosine(one, one) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("by", [0.0, 1.5, -1.5, 1000.0, -1000.0])
+def test_a_preference_is_a_probability(by: float) -> None:
+    """Both words' come to one, however far their logits are apart."""
+    yes, no = preferred(2.0 + by, 2.0), preferred(2.0, 2.0 + by)
+
+    assert yes + no == pytest.approx(1)
+    assert yes == pytest.approx(1 / (1 + math.exp(-by)) if abs(by) < 100 else float(by > 0))

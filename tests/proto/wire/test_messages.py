@@ -40,6 +40,7 @@ requests = st.builds(
     priority=st.sampled_from(Priority), traceparent=st.text(), tracestate=st.text(),
     embed=st.booleans(), share=st.floats(0.01, 100), page_root=st.binary(max_size=16),
     pin=st.booleans(), score=st.booleans(),
+    logits_of=tokens,
 )  # fmt: skip
 logprobs = st.builds(
     TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)

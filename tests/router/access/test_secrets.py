@@ -51,6 +51,8 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("/v1/messages", {**CHAT, "system": 5, "metadata": SECRET}),
     ("/v1/embeddings", {"input": f"It is {SECRET}."}),
     ("/v1/embeddings", {"input": SECRET, "encoding_format": SECRET}),
+    ("/v1/score", {"text_1": SECRET, "text_2": [SECRET, ""]}),
+    ("/v1/rerank", {"query": SECRET, "documents": [SECRET, {"title": SECRET}]}),
     ("/tokenize", {"prompt": SECRET}),
     ("/tokenize", {"prompt": SECRET, "messages": SECRET}),
     ("/detokenize", {"tokens": [SECRET]}),

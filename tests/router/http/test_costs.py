@@ -65,6 +65,8 @@ ENDPOINTS = [
     ("/v1/responses", {"input": "hi", "max_output_tokens": 3}, 1),
     ("/v1/messages", {"messages": HI, "max_tokens": 3}, 1),
     ("/v1/embeddings", {"input": ["a", "b c", "d"]}, 3),
+    ("/v1/score", {"text_1": "a", "text_2": ["b c", "d"]}, 3),
+    ("/v1/rerank", {"query": "a", "documents": ["b c", "d", "e"]}, 4),
 ]
 
 

@@ -21,7 +21,7 @@ ASK: dict[str, Any] = {"messages": MESSAGES, "max_tokens": 2, "temperature": 0}
 @pytest.fixture(autouse=True)
 def _warning_frontend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads a request finds something to say of it."""
-    for name in ("chat_work", "completion_call", "embedding_call"):
+    for name in ("chat_work", "completion_call", "check_embeds"):
         made = getattr(Frontend, name)
 
         def read(*args: Any, made: Any = made, **named: Any) -> Any:
@@ -41,6 +41,8 @@ def _warning_frontend(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/v1/messages", {"messages": MESSAGES, "max_tokens": 2}),
         ("/v1/messages", {"messages": MESSAGES, "max_tokens": 2, "stream": True}),
         ("/v1/embeddings", {"input": "hi"}),
+        ("/v1/score", {"text_1": "hi", "text_2": "ho"}),
+        ("/v1/rerank", {"query": "hi", "documents": ["ho"]}),
     ],
 )
 @pytest.mark.parametrize("padding", [0, SMALL_BYTES])

@@ -17,7 +17,7 @@ OUTPUT = StepOutput(LOGITS, LOGITS.argmax(1).astype(np.int32), LOGITS[:, :3], LO
 
 def drawn(request: Request, row: int, output: StepOutput = OUTPUT) -> DrawResult:
     if request.embed:
-        return vector(output, row)
+        return vector(output, row, request.logits_of)
     rule = rule_of(request)
     is_drawn = rule is PLAIN
     position, token = (NO_RULE, int(output.drawn[row])) if is_drawn else (0, 0)
@@ -47,12 +47,23 @@ def test_a_vector_is_that_of_the_last_token() -> None:
     assert (result.token, result.embedding) == (None, (0.0, 1.0, 0.0))
 
 
+def test_logits_are_those_of_the_tokens_that_are_named() -> None:
+    """In their order, as they are."""
+    result = drawn(Request("r", (7, 8), 9, embed=True, logits_of=(3, 1, 0)), 1)
+
+    assert (result.token, result.embedding) == (None, (0.0, 5.0, 0.0))
+
+
+@pytest.mark.parametrize("logits_of", [(), (0, 4)])
 @pytest.mark.parametrize("embed", [False, True])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_what_is_not_finite_is_no_answer(embed: bool, wrong: float) -> None:
+def test_what_is_not_finite_is_no_answer(
+    embed: bool, wrong: float, logits_of: tuple[int, ...]
+) -> None:
     """Neither a token, though the compiled argmax names one, nor a vector."""
     logits = np.full((1, 9), wrong, np.float32)
     output = StepOutput(logits, np.zeros(1, np.int32), logits[:, :3], logits[:, 0])
 
+    request = Request("r", (7, 8), 9, Sampling(temperature=0.0), embed=embed, logits_of=logits_of)
     with pytest.raises(NotFinite):
-        drawn(Request("r", (7, 8), 9, Sampling(temperature=0.0), embed=embed), 0, output)
+        drawn(request, 0, output)

@@ -51,6 +51,7 @@ def check(request: Request, limits: ModelLimits) -> None:
         )
     check_ids(limits.vocab, request.prompt, "prompt")
     check_ids(limits.vocab, request.history, "history")
+    check_ids(limits.vocab, request.logits_of, "logits_of")
     check_service(request)
     check_sampling(request.sampling)
     check_grammar(request.sampling, limits)

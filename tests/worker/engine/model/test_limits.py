@@ -29,6 +29,7 @@ def test_an_answer_may_be_cut_to_what_a_sequence_holds(prompt: int, max_tokens: 
         (Request("r", (1, 99), 5), "prompt", "token id 99 is outside the vocabulary of 99"),
         (Request("r", (-1,), 5), "prompt", "token id -1 is outside"),
         (Request("r", (1,), 5, history=(100,)), "history", "token id 100 is outside"),
+        (Request("r", (1,), 5, logits_of=(3, 99)), "logits_of", "token id 99 is outside"),
         (Request("r", (1,), 5, Sampling(logit_bias=((99, 1.0),))), "logit_bias", "token id 99"),
         (
             Request("r", (1,), 5, Sampling(logit_bias=((9, 1.0), (9, 1.0)))),

@@ -1,0 +1,32 @@
+"""POST /v1/score and /v1/rerank, and the other paths that vLLM, Jina and Cohere have for them."""
+
+import time
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from raylax.proto.answers.scores import RankingWriter, ScoreWriter
+from raylax.proto.openai.scores import RerankRequest, ScoreRequest
+from raylax.router.http.handler import PreparedCall, RequestHandler
+from raylax.router.http.routes import Routes
+
+
+def add_scores(routes: Routes, handler: RequestHandler) -> None:
+    async def score(request: Request) -> ASGIApp:
+        async with handler.read(request, ScoreRequest) as (body, size):
+            service = handler.models.named(body.model)
+            paired = await handler.made(request, size, service.maker(size).pairs(body))
+        writer = ScoreWriter(paired, service.name, int(time.time()))
+        return await handler.whole(request, PreparedCall(service, writer, body.timeout))
+
+    async def rerank(request: Request) -> ASGIApp:
+        async with handler.read(request, RerankRequest) as (body, size):
+            service = handler.models.named(body.model)
+            paired = await handler.made(request, size, service.maker(size).pairs(body))
+        writer = RankingWriter(paired, service.name, body)
+        return await handler.whole(request, PreparedCall(service, writer, body.timeout))
+
+    for path in ("/v1/score", "/score"):
+        routes.post(path, score)
+    for path in ("/v1/rerank", "/rerank", "/v2/rerank"):
+        routes.post(path, rerank)
