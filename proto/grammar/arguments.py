@@ -2,22 +2,29 @@
 them: a JSON object, pairs of keys and bare values, or Python's keyword arguments."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from raylax.proto.grammar.rules import Rules, json_of, literal
+from raylax.proto.grammar.schema import Unenforceable
 from raylax.proto.parsers.tools.kind import CallFormat, PairFormat
 
-OF_TEXTS = ("pattern", "format", "minLength", "maxLength")
-"""Keywords that say more of a text than that it is one."""
-ANY_KIND = ("$ref", "anyOf", "oneOf", "allOf", "not", "if")
+SAY_NOTHING = frozenset({
+    "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+    "$schema", "$id", "$comment", "$defs", "definitions",
+})  # fmt: skip
+"""Keywords that mean nothing for a value."""
+OF_OBJECTS = ("type", "properties", "required", "additionalProperties")
+"""Those that objects are held to where they are not written as JSON: they have no other names."""
+OF_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+OF_KIND: dict[Any, tuple[str, ...]] = {
+    "integer": OF_NUMBERS, "number": OF_NUMBERS, "array": ("items", "minItems", "maxItems"),
+    "object": OF_OBJECTS,
+}  # fmt: skip
+"""Those that values of Python are held to, by their type."""
 PYTHON_TEXT = r'/"([^"\\\x00-\x1f]|\\["\\nrt])*"/'
 DEEPEST = 8
 """Values in values, in Python."""
-
-
-class Unenforceable(ValueError):
-    """A schema that this format of calls cannot be held to."""
 
 
 def arguments_rule(
@@ -29,10 +36,12 @@ def arguments_rule(
             told = {"type": "object", **schema}
             return rules.add("arguments", json_of(told, not strict))
         case "pairs":
+            check_object("parameters", schema, strict)
             assert format.pairs is not None
             pairs = (pair_of(rules, format.pairs, *one, strict) for one in properties_of(schema))
             return rules.add("arguments", " ".join(pairs) or '""')
         case "python":
+            check_object("parameters", schema, strict)
             return rules.add("arguments", keywords(rules, schema, strict))
 
 
@@ -49,10 +58,11 @@ def pair_of(
     """A key and its value: texts are bare, all else is JSON."""
     after = marks.after_value
     if (texts := texts_of(schema)) is not None:
+        only(name, schema, ("type", "const" if "const" in schema else "enum"), strict)
         value = " | ".join(literal(text) for text in texts)
         body = f"({value}) {rules.text(after)}"
     elif is_text(schema):
-        check_text(name, schema, strict)
+        only(name, schema, ("type",), strict)
         ends = after.strip()
         lines = after.partition(ends)
         body = rules.add("text", rf"/(.|\n)*/ {literal(lines[0] + ends)}", attributes="[lazy]")
@@ -79,11 +89,23 @@ def is_text(schema: Any) -> bool:
     return kind is None or kind == "string" or (isinstance(kind, list) and "string" in kind)
 
 
-def check_text(name: str, schema: Any, strict: bool) -> None:
-    """Raises Unenforceable for more than that it is a text."""
-    said = [key for key in (*OF_TEXTS, *ANY_KIND) if isinstance(schema, Mapping) and key in schema]
+def only(name: str, schema: Any, enforced: Iterable[str], strict: bool) -> None:
+    """Raises Unenforceable for a value that its schema says more of."""
+    said = [] if isinstance(schema, Mapping) else ["false"] if schema is False else []
+    if isinstance(schema, Mapping):
+        known = {*enforced, *SAY_NOTHING}
+        said = [key for key in schema if key not in known and not key.startswith("x-")]
     if strict and said:
         raise Unenforceable(f"{name}: {', '.join(said)} cannot be enforced in this model's calls")
+
+
+def check_object(name: str, schema: Mapping[str, Any], strict: bool) -> None:
+    """Raises Unenforceable for an object that is not told by the schemas of its names."""
+    only(name, schema, OF_OBJECTS, strict)
+    known = schema.get("properties") or {}
+    missing = [one for one in schema.get("required", ()) if one not in known]
+    if strict and missing:
+        raise Unenforceable(f"{name}: required has {missing[0]!r:.80}, which is no property")
 
 
 def keywords(rules: Rules, schema: Mapping[str, Any], strict: bool) -> str:
@@ -106,18 +128,18 @@ def keywords(rules: Rules, schema: Mapping[str, Any], strict: bool) -> str:
 
 def python_value(rules: Rules, name: str, schema: Any, strict: bool, depth: int = 0) -> str:
     """A literal of Python."""
+    if strict and depth > DEEPEST:
+        raise Unenforceable(f"{name}: this model's calls nest values {DEEPEST} deep")
     if not isinstance(schema, Mapping) or depth > DEEPEST:
+        only(name, schema, (), strict)
         return any_literal(rules)
     if "const" in schema or "enum" in schema:
+        only(name, schema, ("type", "const" if "const" in schema else "enum"), strict)
         values = [schema["const"]] if "const" in schema else schema["enum"]
         return rules.add("value", " | ".join(literal(python_of(one)) for one in values))
     kinds = schema.get("type")
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    if strict and any(key in schema for key in ANY_KIND):
-        raise Unenforceable(
-            f"{name}: {', '.join(k for k in ANY_KIND if k in schema)} "
-            "cannot be enforced in this model's calls"
-        )
+    only(name, schema, ["type", *(one for kind in kinds for one in OF_KIND.get(kind, ()))], strict)
     ways = [python_kind(rules, name, kind, schema, strict, depth) for kind in kinds]
     return rules.add("value", " | ".join(ways))
 
@@ -127,7 +149,6 @@ def python_kind(
 ) -> str:
     match kind:
         case "string":
-            check_text(name, schema, strict)
             return PYTHON_TEXT
         case "integer" | "number":
             return json_of({**schema, "type": kind}, not strict)
@@ -143,6 +164,7 @@ def python_kind(
             some = "" if most == 0 else f'"[" {item} {more} "]"'
             return " | ".join(filter(None, [some, '"[]"' if least == 0 else ""]))
         case "object":
+            check_object(name, schema, strict)
             return python_object(rules, name, schema, strict, depth)
     return any_literal(rules)
 

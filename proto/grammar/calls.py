@@ -8,8 +8,9 @@ ever, and behind the mark with which calls begin nothing but a call follows.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from raylax.proto.grammar.arguments import Unenforceable, arguments_rule
+from raylax.proto.grammar.arguments import arguments_rule
 from raylax.proto.grammar.rules import Rules, literal
+from raylax.proto.grammar.schema import Unenforceable
 from raylax.proto.parsers.tools.kind import CallFormat
 
 MOST_CALLS = 64

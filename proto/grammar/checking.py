@@ -55,5 +55,5 @@ def check(grammar: str, field: str) -> None:
 
 
 def plain(said: str) -> str:
-    """What llguidance says, in one line."""
-    return " ".join(said.split())
+    """What llguidance says, in one line, without how to turn its checks off."""
+    return " ".join(said.split()).partition(". Enable '")[0]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from raylax.proto.grammar.schema import enforced
 from raylax.proto.grammar.style import JSON_STYLE
 
 
@@ -14,9 +15,14 @@ def literal(text: str) -> str:
 
 
 def json_of(schema: Mapping[str, Any] | bool, lenient: bool) -> str:
-    """JSON that validates."""
-    told = dict(schema) if isinstance(schema, Mapping) else {}
-    return f"%json {json.dumps({**told, 'x-guidance': {**JSON_STYLE, 'lenient': lenient}})}"
+    """JSON that validates. Raises Unenforceable, unless `lenient`."""
+    return f"%json {json.dumps(styled(schema, lenient))}"
+
+
+def styled(schema: Mapping[str, Any] | bool, lenient: bool) -> dict[str, Any]:
+    """The schema, which says how its JSON is written. Raises Unenforceable, unless `lenient`."""
+    told: Mapping[str, Any] = {} if schema is True else {"not": {}} if schema is False else schema
+    return {**enforced(told, not lenient), "x-guidance": {**JSON_STYLE, "lenient": lenient}}
 
 
 class Rules:

@@ -14,7 +14,8 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.grammar.calls import CallableTool, CallWish, CannotCall, calls_grammar
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.limits import MOST_BYTES
-from raylax.proto.grammar.rules import json_of
+from raylax.proto.grammar.rules import json_of, styled
+from raylax.proto.grammar.schema import Unenforceable, enforced
 from raylax.proto.grammar.style import JSON_STYLE
 from raylax.proto.parsers.tools.kind import CallFormat, PairFormat
 
@@ -29,6 +30,8 @@ def grammar_of(constraint: Constraint) -> str:
     except CannotCall as error:
         param = f"{field}.{error.tool}"
         raise InvalidRequest(f"{param}: {error}", param=param) from None
+    except Unenforceable as error:
+        raise InvalidRequest(f"{field}: {error}", param=field) from None
     except (ValueError, KeyError, TypeError, AssertionError, GbnfToLarkError) as error:
         what = "" if kind == "calls" else f"is no {kind}: "
         raise InvalidRequest(f"{field}: {what}{error}", param=field) from None
@@ -44,7 +47,8 @@ def of_schema(constraint: Constraint) -> str:
     schema = {} if constraint.value is True else constraint.value
     if not isinstance(schema, dict):
         raise TypeError(f"a schema is an object, found {schema!r:.40}")
-    return LLMatcher.grammar_from_json_schema(schema, overrides=json_style(constraint))
+    told = enforced(schema, not constraint.lenient)
+    return LLMatcher.grammar_from_json_schema(told, overrides=json_style(constraint))
 
 
 def json_style(constraint: Constraint) -> Any:
@@ -82,7 +86,7 @@ def of_structural_tag(constraint: Constraint) -> str:
         StructTag(
             trigger=next(one for one in value["triggers"] if tag["begin"].startswith(one)),
             begin=tag["begin"],
-            grammar=tag["schema"],
+            grammar=styled(tag["schema"], lenient=False),
             end=tag["end"],
         )
         for tag in value["structures"]

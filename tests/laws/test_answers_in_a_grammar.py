@@ -16,6 +16,7 @@ from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Finish, Request, Sampling
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from tests.support.engines import ONE, Answers, running_engine
+from tests.support.schemas import HELD
 
 ENDS = frozenset({1})
 PERSON: dict[str, Any] = {
@@ -55,6 +56,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "items": False,
         "minItems": 2,
     },
+    "one-of": HELD["oneOf of kinds"],
+    "draft-7": HELD["draft 7's tuple"],
 }
 SEEDS = range(3)
 CONFIG = replace(ONE, max_num_sequence=8, max_single_sequence_length=256)

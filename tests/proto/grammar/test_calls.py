@@ -216,8 +216,28 @@ def test_what_cannot_be_called(fields: dict[str, Any], param: str, said: str) ->
     assert said in caught.value.message
 
 
-def test_what_pairs_cannot_be_held_to_is_said() -> None:
-    schema = {"properties": {"a": {"type": "string", "pattern": "x+"}}, "required": ["a"]}
+@pytest.mark.parametrize("format", ["qwen3_coder", "llama4_pythonic"])
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"properties": {"a": {"type": "string", "pattern": "x+"}}}, "a: pattern cannot"),
+        ({"properties": {"a": {"enum": ["b", "cd"], "minLength": 2}}}, "a: minLength cannot"),
+        ({"properties": {"a": {"minimum": 2}}}, "a: minimum cannot be"),
+        ({"properties": {}, "minProperties": 1}, "parameters: minProperties cannot be"),
+        ({"properties": {"a": {}}, "required": ["b"]}, "parameters: required has 'b', which is no"),
+    ],
+)
+def test_what_arguments_that_are_no_json_cannot_be_held_to_is_said(
+    format: str, schema: dict[str, Any], said: str
+) -> None:
     tool = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
-    with pytest.raises(InvalidRequest, match=r"^tools.0: a: pattern cannot be enforced"):
-        grammar_for("qwen3_coder", tools=[tool], tool_choice="required")
+    with pytest.raises(InvalidRequest, match=f"^tools.0: {said}"):
+        grammar_for(format, tools=[tool], tool_choice="required")
+
+
+@pytest.mark.parametrize("inner", [{"uniqueItems": True}, {"prefixItems": [{}]}])
+def test_what_lists_of_python_cannot_be_held_to_is_said(inner: dict[str, Any]) -> None:
+    schema = {"properties": {"a": {"type": ["array", "null"], "maxItems": 2, **inner}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
+    with pytest.raises(InvalidRequest, match=f"^tools.0: a: {next(iter(inner))} cannot be"):
+        grammar_for("llama4_pythonic", tools=[tool], tool_choice="required")
