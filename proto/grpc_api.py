@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.calls.vector import vectors_of
 from raylax.proto.errors import InvalidRequest
@@ -22,6 +23,7 @@ OPTIONAL = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "max_tokens", "n", "typical_p", "min_tokens",
     "include_stop_str_in_output", "skip_special_tokens", "return_token_ids",
+    "prompt_logprobs",
 )  # fmt: skip
 
 PROMPTING = (
@@ -151,6 +153,8 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
     fields["prompt"] = list(message.tokens.ids) if tokens else message.text
     if message.HasField("add_special_tokens"):
         fields["add_special_tokens"] = message.add_special_tokens
+    if message.HasField("best_of"):
+        fields["best_of"] = message.best_of
     return validated(CompletionRequest, fields)
 
 
@@ -210,6 +214,30 @@ def usage_message(usage: Usage) -> pb.Usage:
         cached_tokens=usage.prompt_tokens_details.cached_tokens,
         reasoning_tokens=usage.completion_tokens_details.reasoning_tokens,
     )
+
+
+def best_events(call: Call) -> list[TextEvent]:
+    """The answers that are told of a call which is done, each whole. Raises what ended it."""
+    return [
+        TextEvent(
+            choice.index,
+            choice.text,
+            logprobs=tuple(choice.logprob_entries),
+            finish_reason=choice.finish_reason,
+            token_ids=tuple(choice.token_ids or ()),
+        )
+        for choice in call.best_parts()
+    ]
+
+
+def prompt_logprobs(call: Call) -> list[pb.TokenLogprob]:
+    """Those of the call's prompt, if they are told."""
+    choice, told = call.parts[0], list[pb.TokenLogprob]()
+    if not isinstance(choice, Choice) or choice.prompt_tops is None:
+        return told
+    for token, entry in zip(call.requests[0].prompt[1:], choice.prompt_scores, strict=False):
+        told.append(logprob_message(choice.logprob(token, entry, choice.prompt_tops)))
+    return told
 
 
 def chat_reply(id: str, model: str, event: TextEvent) -> pb.ChatReply:

@@ -94,7 +94,12 @@ class Call:
     def best_parts(self) -> list[Choice]:
         """As `ended_parts`, those that are told."""
         parts = self.ended_parts(Choice)
-        return best(parts, self.drawn, self.kept) if self.drawn > self.kept else parts
+        return best(parts, self.drawn, self.kept) if self.picks else parts
+
+    @property
+    def picks(self) -> bool:
+        """Whether it has answers that are not told, so that none is before all have ended."""
+        return self.drawn > self.kept
 
     @property
     def open(self) -> list[str]:

@@ -182,7 +182,7 @@ class Choice:
         first, *others = self._scored
         yield TextLogprob(self._text_of(first), 0.0, follows_nothing=True)
         for token, entry in zip(others, told, strict=False):
-            yield replace(self._logprob(token, entry), token=self._text_of(token))
+            yield replace(self.logprob(token, entry, self.tops), token=self._text_of(token))
 
     def _text_of(self, token: int) -> bytes:
         told = token in self.shown or self.tokenizer.adds_text(token)
@@ -240,7 +240,7 @@ class Choice:
         """The text that stop strings let out."""
         stop = self.stop_tokens.get(token)
         if entry is not None and (stop is None or self.stops.included):
-            self._waiting.append((self._decoded, self._logprob(token, entry)))
+            self._waiting.append((self._decoded, self.logprob(token, entry, self.tops)))
         if stop is not None:
             said = self._end_at(stop)
         else:
@@ -275,9 +275,10 @@ class Choice:
         called = self._called and reason is Finish.STOP
         self.finish_reason = "tool_calls" if called else str(reason)
 
-    def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:
+    def logprob(self, token: int, entry: TokenLogprobs, most: int | None) -> TextLogprob:
+        """What is told of a token, and of so many others at its place; None: of all."""
         top = tuple(
-            (self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top[: self.tops]
+            (self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top[:most]
         )
         return TextLogprob(self.tokenizer.bytes_of(token), written(entry.logprob), top)
 

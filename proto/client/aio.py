@@ -12,7 +12,13 @@ import grpc.aio
 from raylax.proto.client import replies, requests
 from raylax.proto.client.channel import ADDRESS, channel_options, metadata
 from raylax.proto.client.errors import error_of
-from raylax.proto.client.requests import ChatOptions, Messages, Options, Prompt
+from raylax.proto.client.requests import (
+    ChatOptions,
+    GenerateOptions,
+    Messages,
+    Options,
+    Prompt,
+)
 from raylax.proto.client.stream_position import Deadline, StreamPosition
 from raylax.proto.client.values import Answer, Embeddings, Model, Part
 from raylax.proto.pb import raylax_pb2 as pb
@@ -69,12 +75,14 @@ class AsyncClient:
         request = requests.chat_request(messages, options)
         return self._stream(self._stub.Chat, request, options)
 
-    async def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+    async def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Answer:
         """The whole continuation of a text, or of token ids."""
         parts = self.stream_generate(prompt, **options)
         return replies.answer([part async for part in parts])
 
-    def stream_generate(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncGenerator[Part]:
+    def stream_generate(
+        self, prompt: Prompt, **options: Unpack[GenerateOptions]
+    ) -> AsyncGenerator[Part]:
         """The same, part by part. Closing the iteration early cancels the rest."""
         request = requests.generate_request(prompt, options)
         return self._stream(self._stub.Generate, request, options)

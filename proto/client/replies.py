@@ -38,6 +38,7 @@ def part(reply: Reply) -> Part:
         sequence=reply.sequence,
         explanation=explanation_from_proto(reply.explanation) if explained else None,
         token_ids=tuple(reply.token_ids),
+        prompt_logprobs=tuple(map(token_logprob, reply.prompt_logprobs)),
     )
 
 
@@ -53,6 +54,7 @@ def answer(parts: Sequence[Part]) -> Answer:
         choices=tuple(map(choice, by_choice)),
         usage=last.usage,
         explanation=first.explanation,
+        prompt_logprobs=last.prompt_logprobs,
     )
 
 

@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     truncation_side: Literal["left", "right"]
     n: int
     top_logprobs: int
+    prompt_logprobs: int
     session: str
     priority: Literal["high", "normal", "low"]
     timeout_s: float
@@ -43,6 +44,12 @@ class Options(TypedDict, total=False):
     resume_ttl_s: float
     add_special_tokens: bool
     cache_salt: str
+
+
+class GenerateOptions(Options, total=False):
+    """Options of a request with a prompt."""
+
+    best_of: int
 
 
 class ChatOptions(Options, total=False):
@@ -135,9 +142,11 @@ def message(one: Message | Mapping[str, Any]) -> pb.Message:
     )
 
 
-def generate_request(prompt: Prompt, options: Options) -> pb.GenerateRequest:
-    check(options, Options)
+def generate_request(prompt: Prompt, options: GenerateOptions) -> pb.GenerateRequest:
+    check(options, GenerateOptions)
     fields = shared_fields(options)
+    if "best_of" in options:
+        fields["best_of"] = options["best_of"]
     if isinstance(prompt, str):
         return pb.GenerateRequest(text=prompt, **fields)
     return pb.GenerateRequest(tokens=pb.TokenIds(ids=prompt), **fields)

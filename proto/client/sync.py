@@ -10,7 +10,13 @@ import grpc
 from raylax.proto.client import replies, requests
 from raylax.proto.client.channel import ADDRESS, channel_options, metadata
 from raylax.proto.client.errors import error_of
-from raylax.proto.client.requests import ChatOptions, Messages, Options, Prompt
+from raylax.proto.client.requests import (
+    ChatOptions,
+    GenerateOptions,
+    Messages,
+    Options,
+    Prompt,
+)
 from raylax.proto.client.stream_position import Deadline, StreamPosition
 from raylax.proto.client.values import Answer, Embeddings, Model, Part
 from raylax.proto.pb import raylax_pb2 as pb
@@ -68,11 +74,11 @@ class Client:
         request = requests.chat_request(messages, options)
         return self._stream(self._stub.Chat, request, options)
 
-    def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+    def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Answer:
         """The whole continuation of a text, or of token ids."""
         return replies.answer(list(self.stream_generate(prompt, **options)))
 
-    def stream_generate(self, prompt: Prompt, **options: Unpack[Options]) -> Iterator[Part]:
+    def stream_generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Iterator[Part]:
         """The same, part by part. Leaving the iteration early cancels the rest."""
         request = requests.generate_request(prompt, options)
         return self._stream(self._stub.Generate, request, options)

@@ -31,7 +31,7 @@ class ToolCallPart:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer with its log-probability."""
+    """A token with its log-probability."""
 
     token: str
     logprob: float
@@ -71,6 +71,8 @@ class Part:
     """On the first part, if it was asked for."""
     token_ids: tuple[int, ...] = ()
     """Of what it says, if they were asked for."""
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    """On the last part, if they were asked for: of the prompt's tokens but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Answer:
     choices: tuple[Choice, ...]
     usage: Usage
     explanation: Explanation | None = None
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the prompt's tokens but the first, if they were asked for."""
 
     @property
     def text(self) -> str:

@@ -85,6 +85,7 @@ SAID: dict[str, Any] = {
     "thinking_budget": 3,
     "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
     "include_stop_str_in_output": True, "skip_special_tokens": False, "return_token_ids": True,
+    "prompt_logprobs": 2, "best_of": 3,
     "truncate_prompt_tokens": 3, "truncation_side": "right", "structural_tag": TAGS,
     "choice": pb.Texts(texts=["a"]),
     "inputs": [pb.EmbedRequest.Input(text="b")],

@@ -110,7 +110,13 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             remaining_s = grpc_api.timeout_s(request, context.time_remaining())
             call = await make(service, request.ByteSize())
             form = form_of(reply_of, request.explain)
-            if ttl_s is None:
+            if ttl_s is None and call.picks:
+                running = StartedCall(
+                    best_events(service, call, remaining_s, request.session),
+                    service.allowed_s(remaining_s),
+                )
+                replies, allowed_s = form(service, call, running), running.allowed_s
+            elif ttl_s is None:
                 running = start(service, call, remaining_s, request.session)
                 replies, allowed_s = form(service, call, running), running.allowed_s
             else:
@@ -150,9 +156,19 @@ async def replies_of(
                     explain = False
                 if event is events[-1] and call.done and call.error is None:
                     reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
+                    reply.prompt_logprobs.extend(grpc_api.prompt_logprobs(call))
                 yield reply
     finally:
         await running.events.aclose()
+
+
+async def best_events(
+    service: Service, call: Call, remaining_s: float | None, session: str
+) -> AsyncGenerator[list[TextEvent]]:
+    """The answers that are told, each whole: which ones, is known when all have ended."""
+    async with held_bytes(service.state.answers, caller().tenant) as held:
+        await finish(service, call, remaining_s, held, session)
+        yield grpc_api.best_events(call)
 
 
 async def write(

@@ -23,6 +23,7 @@ def test_a_model_is_none_if_nobody_says_so() -> None:
     [
         ("yes_no", {}, {}, Judge(7, 3)),
         ("yes_no", {"classifier_from_token": ["false", "true"]}, {}, Judge(7, 3)),
+        ("yes_no", {}, {"true_token_id": 4, "false_token_id": 2}, Judge(7, 3)),
         ("auto", {"classifier_from_token": ["false", "true"]}, {}, Judge(8, 5)),
         ("auto", {}, {"true_token_id": 4, "false_token_id": 2}, Judge(4, 2)),
         ("none", {"classifier_from_token": ["no", "yes"]}, {"true_token_id": 4}, None),

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -309,3 +310,67 @@ async def test_health_and_reflection(shared_rig: Rig) -> None:
     assert all(one.status == health_pb2.HealthCheckResponse.SERVING for one in answers)
     served = await asyncio.to_thread(services)
     assert {"raylax.v1.Raylax", "vllm.grpc.engine.VllmEngine"} <= set(served)
+
+
+async def generated(rig: Rig, **fields: Any) -> list[raylax_pb2.GenerateReply]:
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        return [one async for one in stub.Generate(raylax_pb2.GenerateRequest(**fields))]
+
+
+async def completed(rig: Rig, **fields: Any) -> Any:
+    """The same by HTTP."""
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        answer = await http.post(f"{rig.url}/v1/completions", json=fields)
+    return answer.json()["choices"]
+
+
+async def test_the_likeliest_of_several_are_told(shared_rig: Rig) -> None:
+    """Those of HTTP, each in one reply, in the same order; of the others nothing is told."""
+    asked: dict[str, Any] = {"max_tokens": 9, "n": 2, "seed": 5, "ignore_eos": True}
+    sampling = raylax_pb2.Sampling(**asked, top_logprobs=1)
+    replies = await generated(shared_rig, text="hi", best_of=6, sampling=sampling)
+    choices = await completed(shared_rig, prompt="hi", best_of=6, logprobs=1, **asked)
+    several = await completed(shared_rig, prompt="hi", **{**asked, "n": 6})
+
+    assert [one.text for one in replies] == [one["text"] for one in choices]
+    assert [one.text for one in replies] != [one["text"] for one in several[:2]]
+    assert [(one.choice, one.finish_reason) for one in replies] == [(0, "length"), (1, "length")]
+    assert [entry.logprob for entry in replies[1].logprobs] == pytest.approx(
+        choices[1]["logprobs"]["token_logprobs"]
+    )
+    assert [one.HasField("usage") for one in replies] == [False, True]
+    assert replies[1].usage.completion_tokens == 6 * 9
+
+
+@pytest.mark.parametrize("best_of", [None, 2])
+async def test_the_log_probabilities_of_a_prompt_come_last(
+    shared_rig: Rig, best_of: int | None
+) -> None:
+    """Those of HTTP, with so many others; the answer's are not told if nobody asks."""
+    sampling = raylax_pb2.Sampling(temperature=0, max_tokens=3, prompt_logprobs=2)
+    *before, last = await generated(shared_rig, text="a text", best_of=best_of, sampling=sampling)
+    (choice,) = await completed(
+        shared_rig, prompt="a text", temperature=0, max_tokens=3, prompt_logprobs=2
+    )
+    told = choice["prompt_logprobs"][1:]
+
+    assert [one.token for one in last.prompt_logprobs] == list(" text")
+    for entry, place in zip(last.prompt_logprobs, told, strict=True):
+        by_token = {one["decoded_token"]: one["logprob"] for one in place.values()}
+        assert entry.logprob == by_token[entry.token]
+        assert {one.token: one.logprob for one in entry.top}.items() <= by_token.items()
+        assert len(entry.top) == 2
+    assert not any(one.prompt_logprobs for one in before)
+    assert not any(one.logprobs for one in (*before, last))
+
+
+@pytest.mark.parametrize("field", ["best_of", "prompt_logprobs"])
+async def test_what_comes_at_the_end_alone_cannot_be_resumed(shared_rig: Rig, field: str) -> None:
+    sampling = raylax_pb2.Sampling(prompt_logprobs=1)
+    asked: dict[str, Any] = {"best_of": 2} if field == "best_of" else {"sampling": sampling}
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await generated(shared_rig, text="a", resume_ttl_s=9, **asked)
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert (caught.value.details() or "").startswith(f"{field}: not of an answer")
