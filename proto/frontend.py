@@ -184,7 +184,10 @@ class Frontend:
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         ids = body.cut(ids, self.prompt_ids.fitting(most))
-        after = self.choices.form_begins_after(body, ids) if grammar else ()
+        after: tuple[int, ...] = ()
+        if grammar and (form := self.form_of(body)) is not None:
+            after = self.choices.form_begins_after(body, ids)
+            grammar = self.choices.behind_thought(grammar, body, ids, form.kind == "calls")
         requests = self.requests.drawn(
             call_id, [ids], body, top, most, field, origin, grammar, after
         )

@@ -7,6 +7,7 @@ from typing import Any
 from raylax.proto.calls.choice import Choice, ThoughtsShown
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.thoughts import Thinking, may_think_first
 from raylax.proto.openai.chat import ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import SamplingFields
@@ -55,13 +56,12 @@ class ChoiceMaker:
     def limited(self, requests: list[Request], body: ChatCompletionRequest) -> list[Request]:
         """The requests of a chat, with how long they may think. Raises InvalidRequest where that
         cannot be bounded."""
-        if (limit := self._limit(body, requests[0].prompt)) is None:
+        if (limit := self._limit(body, requests[0])) is None:
             return requests
         return [replace(one, sampling=replace(one.sampling, thinking=limit)) for one in requests]
 
-    def _limit(self, body: ChatCompletionRequest, prompt: Sequence[int]) -> ThinkingLimit | None:
-        marks = HARMONY_MARKS if self.reasoning_format == HARMONY else self._marks
-        if marks is None or body.most_thought is None:
+    def _limit(self, body: ChatCompletionRequest, request: Request) -> ThinkingLimit | None:
+        if (marks := self._all_marks) is None or body.most_thought is None:
             return None
         closed_by, *more = self.tokenizer.encode(marks.closes[0], False)
         if more:
@@ -70,14 +70,21 @@ class ChoiceMaker:
                 f"model's end with the {1 + len(more)} of {marks.closes[0]}",
                 param="thinking_budget",
             )
-        inside = self._thinks_already(marks, body, prompt)
+        inside = self._thinks_already(marks, body, request.prompt)
         opened_by = [] if inside else self.tokenizer.encode(marks.opens[0], False)
-        close = self.tokenizer.encode(marks.close or marks.closes[0], False)
-        return ThinkingLimit(body.most_thought, tuple(opened_by), closed_by, tuple(close))
+        # what follows a thought in a grammar, that says
+        close = "" if request.sampling.grammar else marks.close
+        close_ids = self.tokenizer.encode(close or marks.closes[0], False)
+        return ThinkingLimit(body.most_thought, tuple(opened_by), closed_by, tuple(close_ids))
 
     @property
     def _marks(self) -> ThoughtMarks | None:
         return REASONING_FORMATS.get(self.reasoning_format)
+
+    @property
+    def _all_marks(self) -> ThoughtMarks | None:
+        """Also those that are read with the calls of tools."""
+        return HARMONY_MARKS if self.reasoning_format == HARMONY else self._marks
 
     def of_completion(self, requests: Sequence[Request], body: CompletionRequest) -> list[Choice]:
         """Those of a completion, which may go on with the text of its prompt."""
@@ -165,6 +172,26 @@ class ChoiceMaker:
             )
         return (end,)
 
+    def behind_thought(
+        self, grammar: str, body: ChatCompletionRequest, prompt: Sequence[int], has_calls: bool
+    ) -> str:
+        """The grammar of an answer in this one, which the model may begin with a thought, unless
+        one was begun before, or has ended. `has_calls`: it says itself what stands before text."""
+        if (marks := self._all_marks) is None or body.continue_final_message:
+            return grammar
+        ends = self._end_of(prompt)
+        if marks.is_open_after(ends) or ends.endswith(marks.closes):
+            return grammar
+        ids = {mark: self.tokenizer.special_id(mark) for mark in marks.tokens or marks.all}
+        thinking = Thinking(
+            marks.opens,
+            marks.closes,
+            {mark: id for mark, id in ids.items() if id is not None},
+            marks.between,
+            "" if has_calls else marks.before_text,
+        )
+        return may_think_first(grammar, thinking)
+
     def _thinks_already(
         self, marks: ThoughtMarks, body: ChatCompletionRequest, prompt: Sequence[int]
     ) -> bool:
@@ -172,8 +199,11 @@ class ChoiceMaker:
         goes on with."""
         if body.continue_final_message:
             return marks.is_open_in(text_of(body.messages[-1]))
+        return marks.is_open_after(self._end_of(prompt))
+
+    def _end_of(self, prompt: Sequence[int]) -> str:
         ends = self.tokenizer.decode(prompt[-PROMPT_END:], skip_special_tokens=False)
-        return marks.is_open_after(ends)
+        return ends.rstrip()
 
     def _shown(self, body: SamplingFields, marks: Iterable[str] = ()) -> frozenset[int]:
         """The special tokens that are text: of the marks, or all of them."""

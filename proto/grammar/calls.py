@@ -60,10 +60,10 @@ def calls_grammar(wish: CallWish) -> str:
     arguments = [arguments_of(rules, wish, at) for at in range(len(wish.tools))]
     if wish.must:
         return rules.lark(calls(rules, wish, opening, arguments))
-    if wish.else_ is not None:
-        other = rules.add("other", wish.else_)
-        return rules.lark(f"{other} | {calls(rules, wish, opening, arguments)}")
     text = rules.terminal("TEXT", ANY_TEXT)
+    if wish.else_ is not None or wish.format.before_text:
+        other = rules.add("other", f"{rules.text(wish.format.before_text)} {wish.else_ or text}")
+        return rules.lark(f"{other} | {calls(rules, wish, opening, arguments)}")
     mark = next((one for one in wish.special if opening.startswith(one)), None)
     if mark is not None:
         return rules.lark(f"{text} ({calls(rules, wish, opening, arguments)})?")

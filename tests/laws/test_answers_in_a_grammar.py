@@ -11,9 +11,10 @@ import jsonschema
 import pytest
 
 from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.thoughts import Thinking, may_think_first
 from raylax.proto.grammar.writing import grammar_of
 from raylax.proto.text.files import TextFiles
-from raylax.proto.vocabulary import Finish, Request, Sampling
+from raylax.proto.vocabulary import Finish, Request, Sampling, ThinkingLimit
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from tests.support.engines import ONE, Answers, running_engine
 from tests.support.schemas import HELD
@@ -172,6 +173,38 @@ def test_an_answer_that_is_cut_says_so(engine: tuple[ThreadedEngine, Answers]) -
 
     assert answers.ends("cut") == [Finish.LENGTH]
     assert len(answers.tokens("cut")) == 9
+
+
+def thoughtful(id: str, **fields: Any) -> Request:
+    """An answer that begins with a thought, for all speaks for it, and nothing for its end."""
+    begins, ends = 60 - 32, 126 - 32  # "<" and "~"
+    form = asked("object", 5).sampling.grammar
+    sampling = Sampling(
+        temperature=1.0,
+        seed=5,
+        grammar=may_think_first(form, Thinking(("<",), ("~",), {})),
+        logit_bias=((begins, 100.0), (ends, -100.0)),
+        thinking=ThinkingLimit(12, (begins,), ends, (ends,)),
+    )
+    return replace(asked("object", 5), id=id, sampling=sampling, max_tokens=200, **fields)
+
+
+def test_a_thought_may_come_first_and_goes_on_elsewhere(
+    checkpoint: Path, engine: tuple[ThreadedEngine, Answers]
+) -> None:
+    """From within it, from its end, and from the form."""
+    running, answers = engine
+    running.add_request(thoughtful("thoughtful"))
+    answers.wait_for("thoughtful")
+    whole = answers.tokens("thoughtful")
+    thought, end, form = TextFiles(checkpoint).tokenizer().decode(whole).partition("~")
+
+    assert end and thought.startswith("<")
+    jsonschema.validate(json.loads(form), PERSON)
+    for at in (1, 5, len(thought), len(thought) + 1, len(thought) + 9):
+        running.add_request(thoughtful(f"thoughtful from {at}", history=tuple(whole[:at])))
+        answers.wait_for(f"thoughtful from {at}")
+        assert answers.tokens(f"thoughtful from {at}") == whole[at:]
 
 
 def test_a_grammar_may_begin_behind_other_tokens(

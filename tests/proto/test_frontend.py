@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
 
 from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.calls.choice import Choice
@@ -339,40 +338,3 @@ def test_the_format_of_thoughts_is_chosen(
 
     loaded = Frontend.load(TextFiles(copy), "tiny", 64, reasoning_parser=chosen)
     assert loaded.reasoning_format == format
-
-
-def thinking(checkpoint: Path, copy: Path, tokens: list[str]) -> Frontend:
-    """Of a model whose template lets it think, and whose tokenizer has these, too."""
-    shutil.copytree(checkpoint, copy)
-    settings = json.loads((copy / "tokenizer_config.json").read_text())
-    settings["chat_template"] += "{% if enable_thinking is not false %}<think>{% endif %}"
-    (copy / "tokenizer_config.json").write_text(json.dumps(settings))
-    tokenizer = Tokenizer.from_file(str(copy / "tokenizer.json"))
-    tokenizer.add_tokens(tokens)
-    tokenizer.save(str(copy / "tokenizer.json"))
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**config, "vocab_size": 200}))
-    return Frontend.load(TextFiles(copy), "tiny", 256)
-
-
-def test_a_form_begins_behind_what_is_thought(checkpoint: Path, tmp_path: Path) -> None:
-    """Where the prompt lets the model think."""
-    loaded = thinking(checkpoint, tmp_path / "copy", ["<think>", "</think>"])
-    form = {"response_format": {"type": "json_object"}}
-    quiet = {"chat_template_kwargs": {"enable_thinking": False}}
-
-    def after(**fields: Any) -> tuple[int, ...]:
-        return loaded.chat(chat_of(**fields)).requests[0].sampling.grammar_after
-
-    assert after(**form) == (loaded.tokenizer.id_of("</think>"),)
-    assert after(**form, **quiet) == ()
-    assert after() == ()
-
-
-def test_thoughts_without_an_end_of_their_own_are_no_place_for_a_form(
-    checkpoint: Path, tmp_path: Path
-) -> None:
-    loaded = thinking(checkpoint, tmp_path / "copy", [])
-
-    with pytest.raises(InvalidRequest, match="</think> is no token of its own; turn thinking off"):
-        loaded.chat(chat_of(response_format={"type": "json_object"}))

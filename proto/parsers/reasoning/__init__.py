@@ -20,6 +20,9 @@ HARMONY_MARKS = ThoughtMarks(
     ("<|channel|>analysis<|message|>",),
     ("<|end|>",),
     close="<|end|><|start|>assistant<|channel|>final<|message|>",
+    between="<|start|>assistant",
+    before_text="<|channel|>final<|message|>",
+    tokens=("<|start|>", "<|channel|>", "<|message|>", "<|end|>"),
 )
 """Of its first thought."""
 NONE = "none"

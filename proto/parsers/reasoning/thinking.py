@@ -23,6 +23,12 @@ class ThoughtMarks(NamedTuple):
     """What may stand around that which is said after it."""
     close: str = ""
     """What is written where a thought is to end, if that is more than the first mark of an end."""
+    between: str = ""
+    """Behind the end, before what follows."""
+    before_text: str = ""
+    """Before what is said that is no call."""
+    tokens: tuple[str, ...] = ()
+    """Of all this what may be special tokens, if that is less than a mark."""
     always: bool = False
     """Whether answers begin with a thought that has no first mark, whatever the prompt."""
 
@@ -33,9 +39,7 @@ class ThoughtMarks(NamedTuple):
     def is_open_after(self, prompt: str) -> bool:
         """Whether an answer to this prompt, or to one that ends with it, begins with a thought."""
         ends = prompt.rstrip()
-        if any(ends.endswith(mark) for mark in self.closes):
-            return False
-        return self.always or any(ends.endswith(mark) for mark in self.opens)
+        return not ends.endswith(self.closes) and (self.always or ends.endswith(self.opens))
 
     def is_open_in(self, said: str) -> bool:
         """Whether an answer that goes on with this begins within a thought."""

@@ -31,6 +31,8 @@ class CallFormat:
     """After a call that is not the last one."""
     last: str = ""
     """After the last call."""
+    before_text: str = ""
+    """Before what is said that is no call."""
     arguments: Literal["json", "pairs", "python"] = "json"
     """A JSON object; pairs, one after another; or Python's keyword arguments, with commas."""
     pairs: PairFormat | None = None

@@ -36,6 +36,7 @@ class HarmonyParser(ScanningParser):
         after_name=f" {CONSTRAIN}json{MESSAGE}",
         after_arguments=CALL,
         between=f"{START}assistant",
+        before_text=f"{CHANNEL}final{MESSAGE}",
         special=(START, CHANNEL, CONSTRAIN, MESSAGE, CALL),
     )
 
