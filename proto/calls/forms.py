@@ -14,11 +14,14 @@ def form_of(
 ) -> Constraint | None:
     """None: any. `special`: ids of the format's marks that are special tokens."""
     form, tools = body.constraint, [tool.function for tool in body.offered]
-    if not (body.must_call or (tools and (form is not None or any(one.strict for one in tools)))):
+    held = form is not None or any(one.strict or one.input is not None for one in tools)
+    if not (body.must_call or (tools and held)):
         return form
     value = {
         "format": asdict(format),
-        "tools": [(one.name, one.parameters, one.strict) for one in tools],
+        "tools": [
+            (one.name, one.parameters, one.strict, one.input and tuple(one.input)) for one in tools
+        ],
         "must": body.must_call,
         "parallel": body.parallel_tool_calls,
         "special": dict(special),

@@ -5,6 +5,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.inputs import written_grammar
 from raylax.proto.grammar.rules import Rules, json_of, literal
 from raylax.proto.grammar.schema import Unenforceable
 from raylax.proto.parsers.tools.kind import CallFormat, PairFormat
@@ -43,6 +46,27 @@ def arguments_rule(
         case "python":
             check_object("parameters", schema, strict)
             return rules.add("arguments", keywords(rules, schema, strict))
+
+
+def input_rule(
+    rules: Rules, format: CallFormat, schema: Mapping[str, Any], wish: Constraint
+) -> str:
+    """The name of a rule of arguments that are one text, in a form of its own. Raises
+    InvalidRequest for one that cannot be written in this format."""
+    (name,) = schema["properties"]
+    try:
+        text = rules.other(written_grammar(wish, as_text=format.arguments != "pairs"))
+    except ValueError as error:
+        raise InvalidRequest(f"{wish.field}: {error}", param=wish.field) from None
+    match format.arguments:
+        case "json":
+            before, after = f'{{"{name}": "', '"}'
+        case "pairs":
+            assert (marks := format.pairs) is not None
+            before, after = marks.before_key + name + marks.after_key, marks.after_value
+        case "python":
+            before, after = f'{name}="', '"'
+    return rules.add("arguments", f"{rules.text(before)} {text} {rules.text(after)}")
 
 
 def properties_of(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:

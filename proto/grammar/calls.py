@@ -8,7 +8,8 @@ ever, and behind the mark with which calls begin nothing but a call follows.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from raylax.proto.grammar.arguments import arguments_rule
+from raylax.proto.grammar.arguments import arguments_rule, input_rule
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.rules import Rules, literal
 from raylax.proto.grammar.schema import Unenforceable
 from raylax.proto.parsers.tools.kind import CallFormat
@@ -28,6 +29,8 @@ class CallableTool(NamedTuple):
     """Of its arguments."""
     strict: bool
     """Whether what of the schema cannot be enforced is an error."""
+    input: Sequence[Any] | None = None
+    """The fields of a `Constraint` of the text that is its only argument."""
 
 
 class CallWish(NamedTuple):
@@ -80,8 +83,11 @@ def calls_grammar(wish: CallWish) -> str:
 
 def arguments_of(rules: Rules, wish: CallWish, tool: int) -> str:
     """The rule of a tool's arguments."""
+    one = wish.tools[tool]
     try:
-        return arguments_rule(rules, wish.format, wish.tools[tool].schema, wish.tools[tool].strict)
+        if one.input is not None:
+            return input_rule(rules, wish.format, one.schema, Constraint(*one.input))
+        return arguments_rule(rules, wish.format, one.schema, one.strict)
     except Unenforceable as error:
         raise CannotCall(tool, str(error)) from None
 

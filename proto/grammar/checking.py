@@ -3,13 +3,15 @@
 It may take some time, and it is a stranger's program: routers have it done where it can be ended.
 """
 
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.calls import CallableTool
 from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.inputs import written_grammar
 from raylax.proto.grammar.limits import LIMITS
 from raylax.proto.grammar.writing import grammar_of
 
@@ -24,20 +26,27 @@ def checked_grammar(constraint: Constraint | None) -> str:
     """The grammar of what is asked for; empty: nothing is. Raises InvalidRequest."""
     if constraint is None:
         return ""
+    told = constraint.value["tools"] if constraint.kind == "calls" else []
+    tools = [CallableTool(*one) for one in told]
+    for wish in inputs_of(tools):
+        check(grammar_of(wish), wish.field)
     grammar = grammar_of(constraint)
     try:
         check(grammar, constraint.field)
     except InvalidRequest:
-        for at, (_, schema, strict) in enumerate(tools_of(constraint)):
+        for wish in inputs_of(tools):
+            check(written_grammar(wish, as_text=True), wish.field)
+        for at, tool in enumerate(tools):
             field = f"{constraint.field}.{at}"
-            check(grammar_of(Constraint("json_schema", schema, field, lenient=not strict)), field)
+            alone = Constraint("json_schema", tool.schema, field, lenient=not tool.strict)
+            check(grammar_of(alone), field)
         raise
     return grammar
 
 
-def tools_of(constraint: Constraint) -> list[tuple[str, dict[str, Any], bool]]:
-    """The functions of which it speaks, if it is one of calls."""
-    return list(constraint.value["tools"]) if constraint.kind == "calls" else []
+def inputs_of(tools: Iterable[CallableTool]) -> list[Constraint]:
+    """The forms of the texts that some of them take."""
+    return [Constraint(*tool.input) for tool in tools if tool.input is not None]
 
 
 def check(grammar: str, field: str) -> None:

@@ -31,6 +31,7 @@ class Rules:
     def __init__(self, special: Mapping[str, int]) -> None:
         """`special`: ids of the marks that are special tokens, and must be written as those."""
         self._special, self._lines, self._count = special, list[str](), 0
+        self._others = list[dict[str, str]]()
         marks = map(re.escape, sorted(special, key=len, reverse=True))
         self._marks = re.compile(f"({'|'.join(marks)})") if special else None
 
@@ -53,6 +54,16 @@ class Rules:
         each = (f"<[{ids[one]}]>" if one in ids else literal(one) for one in parts)
         return " ".join(filter(None, each))
 
+    def other(self, grammar: str) -> str:
+        """What a grammar of its own describes, in Lark's notation."""
+        self._count += 1
+        name = f"other_{self._count}"
+        self._others.append({"name": name, "lark_grammar": grammar})
+        return f"@{name}"
+
     def lark(self, start: str) -> str:
         """The whole grammar, which begins with this rule."""
-        return "\n".join([f"start: {start}", *self._lines])
+        own = "\n".join([f"start: {start}", *self._lines])
+        if not self._others:
+            return own
+        return json.dumps({"grammars": [{"lark_grammar": own}, *self._others]})

@@ -109,7 +109,7 @@ def of_calls(constraint: Constraint) -> str:
         value["special"],
         None if form is None else json_of(form.value, form.lenient),
     )
-    return LLMatcher.grammar_from_lark(calls_grammar(wish))
+    return calls_grammar(wish)
 
 
 WRITERS = {

@@ -1,10 +1,11 @@
 """Tools that a body offers, and which of them are to be called."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field
 
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.body import BoundedList, StrictModel
 
 MOST_TOOLS = 128
@@ -18,6 +19,17 @@ class Function(StrictModel):
     strict: bool = False
     """Arguments are what `parameters` says, always; a keyword that cannot be enforced is an
     error."""
+    _input: Constraint | None = None
+
+    @property
+    def input(self) -> Constraint | None:
+        """The form of the text that is its only argument, if another API has said one."""
+        return self._input
+
+    def taking(self, input: Constraint | None) -> Self:
+        """The same, with an input of this form."""
+        self._input = input
+        return self
 
 
 class Tool(StrictModel):

@@ -82,6 +82,8 @@ WHERE: dict[type[StrictModel], str] = {
     items.LocalShellCallOutput: "shell outputs of responses",
     tools.FunctionTool: "tools of responses",
     tools.CustomTool: "custom tools of responses",
+    tools.AnyTextFormat: "any text, in `format` of custom tools",
+    tools.GrammarFormat: "`format` of custom tools",
     tools.NamespaceTool: "namespaces of responses",
     items.ReasoningItem: "reasoning of responses",
     items.ReasoningText: "texts of reasoning of responses",

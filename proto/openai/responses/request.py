@@ -75,7 +75,7 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
 
     @property
     def _chat_tools(self) -> list[Tool]:
-        return [tool.for_chat(space) for tool, space in callable_ones(self.tools)]
+        return [one.tool.for_chat(one.path, one.namespace) for one in callable_ones(self.tools)]
 
     @property
     def effort(self) -> str | None:

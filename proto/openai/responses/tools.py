@@ -4,9 +4,10 @@ left out."""
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 from pydantic_core import to_json
 
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import fields
 from raylax.proto.openai.body import BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable
@@ -40,9 +41,26 @@ class FunctionTool(StrictModel):
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
-    def for_chat(self, namespace: str | None = None) -> Tool:
+    def for_chat(self, path: str, namespace: str | None = None) -> Tool:
         said = self.model_dump(include={"description", "parameters", "strict"}, exclude_none=True)
         return function(full_name(self.name, namespace), **said)
+
+
+class AnyTextFormat(StrictModel):
+    type: Literal["text"]
+
+
+class GrammarFormat(StrictModel):
+    type: Literal["grammar"]
+    syntax: Literal["lark", "regex"]
+    definition: Annotated[str, Field(min_length=1)]
+
+    def constraint(self, field: str) -> Constraint:
+        """Of the text, whose form this field says."""
+        return Constraint("regex" if self.syntax == "regex" else "grammar", self.definition, field)
+
+
+InputFormat = Annotated[AnyTextFormat | GrammarFormat, Field(discriminator="type")]
 
 
 class CustomTool(StrictModel):
@@ -52,16 +70,19 @@ class CustomTool(StrictModel):
     type: Literal["custom"]
     name: str
     description: str | None = None
-    format: dict[str, Any] | None = None
-    """What the text must be: the model is told so, and nothing enforces it."""
+    format: InputFormat | None = None
+    """What the text must be: the model is told so, and held to it."""
 
-    def for_chat(self, namespace: str | None = None) -> Tool:
-        told = [self.description or ""]
-        if self.format is not None and self.format.get("type") != "text":
+    def for_chat(self, path: str, namespace: str | None = None) -> Tool:
+        told, form = [self.description or ""], None
+        if isinstance(self.format, GrammarFormat):
             told.append(f"Its {INPUT} has this form: {to_json(self.format).decode()}")
+            form = self.format.constraint(f"{path}.format.definition")
         schema = {"type": "object", "properties": {INPUT: {"type": "string"}}, "required": [INPUT]}
-        description = "\n\n".join(filter(None, told))
-        return function(full_name(self.name, namespace), description=description, parameters=schema)
+        said = {"description": "\n\n".join(filter(None, told)), "parameters": schema}
+        made = function(full_name(self.name, namespace), **said)
+        made.function.taking(form)
+        return made
 
 
 def function(name: str, **said: Any) -> Tool:
@@ -109,18 +130,30 @@ ResponseTool = Annotated[
 Callable = FunctionTool | CustomTool
 
 
-def callable_ones(tools: list[ResponseTool]) -> Iterator[tuple[Callable, str | None]]:
-    """Those that the model is told of, each with its namespace."""
-    for tool in tools:
+class Offered(NamedTuple):
+    """A tool that the model is told of."""
+
+    tool: Callable
+    path: str
+    """Where it is in the body."""
+    namespace: str | None = None
+
+
+def callable_ones(tools: list[ResponseTool]) -> Iterator[Offered]:
+    """Those that the model is told of."""
+    for at, tool in enumerate(tools):
+        path = f"tools.{at}"
         if isinstance(tool, NamespaceTool):
-            yield from ((one, tool.name) for one in tool.tools if isinstance(one, Callable))
+            for inner, one in enumerate(tool.tools):
+                if isinstance(one, Callable):
+                    yield Offered(one, f"{path}.tools.{inner}", tool.name)
         elif isinstance(tool, Callable):
-            yield tool, None
+            yield Offered(tool, path)
 
 
 def called(tools: list[ResponseTool], name: str) -> CalledTool:
     """What the function is that the model calls by this name."""
-    for tool, namespace in callable_ones(tools):
+    for tool, _, namespace in callable_ones(tools):
         if full_name(tool.name, namespace) == name:
             return CalledTool(tool.type, tool.name, namespace)
     return CalledTool("function", name)

@@ -3,6 +3,7 @@ calls of offered functions, with arguments that their schemas allow."""
 
 import json
 import random
+import re
 from typing import Any
 
 import jsonschema
@@ -17,6 +18,7 @@ from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.openai.body import validated
 from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.responses.tools import CustomTool, GrammarFormat
 from raylax.proto.parsers.base import ToolCall, whole
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from raylax.proto.parsers.tools.offered import CallIds, OfferedTools
@@ -35,6 +37,13 @@ LOOK: dict[str, Any] = {
     },
     "required": ["city", "days", "exact"],
     "additionalProperties": False,
+}
+LINE: dict[str, Any] = {
+    "type": "grammar",
+    "syntax": "lark",
+    "definition": r"""start: part{1,3} "z"
+part: /[a-c"\\]\t?/ /./ LF?  // of any characters
+%import common.LF""",
 }
 STOP: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 TOOLS: list[dict[str, Any]] = [
@@ -217,6 +226,21 @@ def test_what_cannot_be_called(fields: dict[str, Any], param: str, said: str) ->
 
     assert caught.value.param == param
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+def test_a_text_has_its_own_form(files: TextFiles, matchers: Matchers, format: str) -> None:
+    """Read back it is what the form says, however the format writes a text."""
+    one = CustomTool(type="custom", name="look", format=GrammarFormat(**LINE)).for_chat("tools.0")
+    asked = {"messages": [{"role": "user", "content": "hi"}], "tool_choice": "required"}
+    body = validated(ChatCompletionRequest, {**asked, "parallel_tool_calls": False, "tools": [one]})
+    grammar = checked_grammar(form_of(body, TOOL_PARSERS[format].FORMAT, {}))
+    for seed in range(8):
+        text = drawn(matchers.matcher(grammar), files, random.Random(seed))
+        parser = TOOL_PARSERS[format](OfferedTools(CallIds("x"), {"look": one.function.parameters}))
+        (call,) = whole([*parser.add(text), *parser.finish()])
+        assert isinstance(call, ToolCall)
+        assert re.fullmatch(r'([a-c"\\]\t?.\n?){1,3}z', json.loads(call.arguments)["input"])
 
 
 @pytest.mark.parametrize("format", ["qwen3_coder", "llama4_pythonic"])

@@ -2,6 +2,7 @@
 knows no function."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -29,6 +30,18 @@ ASK: dict[str, Any] = {
     "tools": [{"type": "function", "function": LOOK}],
     "parallel_tool_calls": False,
 }
+
+TWO_LINES = r'[ab]{2}"\n[x-z]'
+LINES = r"""start: line line?
+line: ("+" | "-") TEXT LF
+TEXT: /[a"\\]{1,3}/
+%import common.LF
+"""
+
+
+def custom(syntax: str, definition: str) -> Any:
+    form = {"type": "grammar", "syntax": syntax, "definition": definition}
+    return {"type": "custom", "name": "edit", "format": form}
 
 
 class Look(BaseModel):
@@ -110,6 +123,50 @@ async def test_responses_and_messages(
     assert message["stop_reason"] == block["type"] == "tool_use"
     assert block["name"] == "look"
     jsonschema.validate(block["input"], SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "definition", "expected"),
+    [("regex", TWO_LINES, TWO_LINES), ("lark", LINES, r'([+-][a"\\]{1,3}\n){1,2}')],
+)
+async def test_a_text_that_a_tool_takes(
+    openai_client: openai.AsyncOpenAI, syntax: str, definition: str, expected: str
+) -> None:
+    """It is in the form that the tool says, whatever the model knows."""
+    response = await openai_client.responses.create(
+        model="tiny",
+        input="hi",
+        max_output_tokens=120,
+        tools=[custom(syntax, definition)],
+        tool_choice="required",
+        parallel_tool_calls=False,
+    )
+    (item,) = response.output
+
+    assert item.type == "custom_tool_call" and item.name == "edit"
+    assert re.fullmatch(expected, item.input)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "definition", "said"),
+    [
+        ("regex", "(a", "unclosed group"),
+        ("regex", "(?=a)b", "look-around"),
+        ("lark", "start: a b", "unknown name"),
+        ("lark", 'start: "(" start ")" | "x"', "circular reference"),
+        ("lark", "start: %json {}", "%json cannot be used in the grammar of a tool's input"),
+    ],
+)
+async def test_a_text_that_no_call_can_have(
+    openai_client: openai.AsyncOpenAI, syntax: str, definition: str, said: str
+) -> None:
+    space = {"type": "namespace", "name": "a", "tools": [custom(syntax, definition)]}
+    with pytest.raises(openai.BadRequestError, match=said) as caught:
+        await openai_client.responses.create(
+            model="tiny", input="hi", tools=[{"type": "web_search"}, space], tool_choice="required"
+        )
+
+    assert caught.value.param == "tools.1.tools.0.format.definition"
 
 
 async def test_a_call_that_is_cut_says_so(openai_client: openai.AsyncOpenAI) -> None:

@@ -21,7 +21,6 @@ from tests.support.scripted import CALL, write_scripted
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ASK: dict[str, Any] = {"model": "tiny", "input": "hi", "temperature": 0, "max_output_tokens": 8}
 LOOK: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type": "object"}}
-GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "x"}
 TEXT_EVENTS = [
     "response.created", "response.in_progress",
     "response.output_item.added", "response.content_part.added", "response.output_text.delta",
@@ -157,7 +156,7 @@ async def test_what_agents_offer(caller: openai.AsyncOpenAI) -> None:
     """A call is told as one of the tool that its function stands for; what cannot be run here the
     model never hears of, and a header says so."""
     space = {"type": "namespace", "name": "eyes", "description": "", "tools": [LOOK]}
-    custom = {"type": "custom", "name": "look", "format": GRAMMAR}
+    custom = {"type": "custom", "name": "look", "format": {"type": "text"}}
     ask = {**ASK, "max_output_tokens": 50}
     reply = await caller.responses.with_raw_response.create(
         **ask, tools=[{"type": "web_search"}, {"type": "nonsense"}, custom]
