@@ -24,7 +24,7 @@ from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
 from raylax.router.http.dashboard.numbers import own_numbers
 from raylax.router.observe.measures import RouterMeasures, RouterReport
-from raylax.router.resume.peers import PeerServicer, serve_peers
+from raylax.router.resume.peer_server import PeerServicer, serve_peers
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.25

@@ -13,123 +13,36 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 
-from raylax.proto.addresses import address_of, parts_of
-from raylax.proto.errors import NotFound
+from raylax.proto.addresses import parts_of
 from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock, traces_in
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.proto.wire.cluster_tls import NAME, crosses_a_wire, identity_of
-from raylax.proto.wire.grpc_limits import server_options
 from raylax.proto.wire.peer_proof import (
-    Metadata,
-    answer_metadata,
     is_peers_answer,
-    is_peers_question,
     question_metadata,
 )
 from raylax.router.observe.measures import RouterMeasures
-from raylax.router.observe.timeline import Timelines, as_json, from_json
-from raylax.router.resume.kept_answers import KeptAnswers
+from raylax.router.observe.timeline import from_json
 
 if TYPE_CHECKING:
     from raylax.proto.pb.engine_pb2_grpc import PeerAsyncStub
 
 ASK_S = 2.0
-CONNECTIONS, CALLS = 1024, 1024
-"""Of other routers: each question has a connection of its own."""
 KEPT = ("kept", "1")
 """Initial metadata that say, before the first part, that the answer is kept here."""
 TRACE_S = 30.0
 """For another router to say what it remembers, which may be megabytes."""
 CLOCK_ROUNDS = 4
-PART_BYTES = 1 << 20
 Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest | pb.TraceRequest | pb.ShowRequest
 Short = TypeVar("Short", pb.TellRequest, pb.MeasureRequest, pb.ShowRequest)
 """A question whose answer is one message."""
 Answer = TypeVar("Answer")
 NONCE_BYTES = 16
 NumberedParts = AsyncGenerator[tuple[int, Any]]
-Context = grpc.aio.ServicerContext[Any, Any]
 EVENT = "event"
 MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax_pb2.GenerateReply)}
-
-
-class PeerServicer(engine_pb2_grpc.PeerServicer):
-    """Tells other routers what this one keeps."""
-
-    def __init__(
-        self,
-        token: str,
-        timelines: Timelines,
-        kept_answers: KeptAnswers,
-        measures: Callable[[], RouterMeasures],
-        trace: Callable[[], ProcessTrace],
-        numbers: Callable[[], bytes],
-    ) -> None:
-        """`measures`: what this router measures; `trace`: what it remembers of calls; `numbers`:
-        what a page shows of it, in JSON."""
-        self.token, self._timelines, self._kept_answers = token, timelines, kept_answers
-        self._measures, self._trace, self._numbers = measures, trace, numbers
-        self.address = ""
-        """Where others ask this one: a question is for one address."""
-
-    async def Tell(self, request: pb.TellRequest, context: Context) -> pb.Story:
-        await self._authorise(context, request)
-        try:
-            tenant = request.tenant if request.HasField("tenant") else None
-            timeline = self._timelines.find(request.call_id, tenant)
-        except NotFound as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
-        await context.send_initial_metadata(self._shown(request))
-        return pb.Story(json=json.dumps(as_json(timeline.snapshot)))
-
-    async def Read(self, request: pb.ReadRequest, context: Context) -> None:  # type: ignore[override]
-        await self._authorise(context, request)
-        try:
-            self._kept_answers.find(request.name, request.tenant)
-        except NotFound as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
-        await context.send_initial_metadata((KEPT, *self._shown(request)))
-        numbered = self._kept_answers.read(request.name, request.tenant, request.after)
-        try:
-            async for number, part in numbered:
-                await context.write(part_message(number, part))
-        finally:
-            await numbered.aclose()
-
-    async def Measure(self, request: pb.MeasureRequest, context: Context) -> pb.Measures:
-        await self._authorise(context, request)
-        await context.send_initial_metadata(self._shown(request))
-        return pb.Measures(json=self._measures().model_dump_json().encode())
-
-    async def Trace(self, request: pb.TraceRequest, context: Context) -> None:  # type: ignore[override]
-        await self._authorise(context, request)
-        await context.send_initial_metadata(self._shown(request))
-        await context.write(pb.Traced(now_s=time.monotonic()))
-        if not request.clock_only:
-            trace = await asyncio.to_thread(lambda: self._trace().as_bytes())
-            for first in range(0, len(trace), PART_BYTES):
-                await context.write(pb.Traced(content=trace[first : first + PART_BYTES]))
-
-    async def Show(self, request: pb.ShowRequest, context: Context) -> pb.Shown:
-        await self._authorise(context, request)
-        await context.send_initial_metadata(self._shown(request))
-        return pb.Shown(json=self._numbers())
-
-    def _shown(self, question: Question) -> Metadata:
-        return answer_metadata(self.token, self.address, question)
-
-    async def _authorise(self, context: Context, question: Question) -> None:
-        given = context.invocation_metadata()
-        if not is_peers_question(given, self.token, self.address, question):
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
-
-
-def part_message(number: int, part: Any) -> pb.Part:
-    if isinstance(part, bytes):
-        return pb.Part(number=number, kind=EVENT, content=part)
-    return pb.Part(number=number, kind=part.DESCRIPTOR.name, content=part.SerializeToString())
 
 
 def part_of(message: pb.Part) -> Any:
@@ -278,22 +191,3 @@ def channel_to(address: str, token: str) -> grpc.aio.Channel:
     ours = identity_of(token)
     credentials = grpc.ssl_channel_credentials(ours.authority, ours.key, ours.certificate)
     return grpc.aio.secure_channel(address, credentials, [("grpc.ssl_target_name_override", NAME)])
-
-
-def shown_to_peers(token: str) -> grpc.ServerCredentials:
-    """What other routers are shown, who must show a certificate of the cluster's, too."""
-    ours = identity_of(token)
-    return grpc.ssl_server_credentials([(ours.key, ours.certificate)], ours.authority, True)
-
-
-async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Server, str]:
-    """Answers other routers on a free port; returns the server and its address."""
-    server = grpc.aio.server(options=server_options(CONNECTIONS, CALLS))
-    engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
-    if crosses_a_wire(host):
-        port = server.add_secure_port(address_of(host, 0), shown_to_peers(servicer.token))
-    else:
-        port = server.add_insecure_port(address_of(host, 0))
-    servicer.address = address_of(host, port)
-    await server.start()
-    return server, servicer.address

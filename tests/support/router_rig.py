@@ -30,7 +30,7 @@ from raylax.router.http.app import build_app
 from raylax.router.http.dashboard.numbers import own_numbers
 from raylax.router.http.endpoints.cluster import Cluster, NoCluster
 from raylax.router.policies import policy_named
-from raylax.router.resume.peers import PeerServicer, serve_peers
+from raylax.router.resume.peer_server import PeerServicer, serve_peers
 from raylax.router.workers.description import describe
 from raylax.router.workers.registry import Workers
 from raylax.worker.config import EngineConfig

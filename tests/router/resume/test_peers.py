@@ -138,7 +138,8 @@ async def test_routers_of_other_machines_show_certificates(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They understand each other; who has none of the cluster's, or speaks plainly, is nobody."""
-    monkeypatch.setattr("raylax.router.resume.peers.crosses_a_wire", lambda host: True)
+    for module in ("peers", "peer_server"):
+        monkeypatch.setattr(f"raylax.router.resume.{module}.crosses_a_wire", lambda host: True)
     async with running_router(checkpoint) as one:
         address, friend, guess = one.models.peers.address, Peers(TOKEN), Peers("a guess")
         for peers in (friend, guess):
