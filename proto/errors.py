@@ -3,6 +3,7 @@
 * RaylaxError
   - InvalidRequest     the request breaks a rule            400  INVALID_ARGUMENT
     - PromptTooLong    it leaves no room for an answer      400  INVALID_ARGUMENT
+    - PreviousResponseNotFound  it is kept no longer      400  INVALID_ARGUMENT
     - ModelNotFound    no model of that name                404  NOT_FOUND
     - NotFound         what it names is not here            404  NOT_FOUND
     - BodyTooSlow      the body did not come in time        408  DEADLINE_EXCEEDED
@@ -102,6 +103,10 @@ class NotFound(InvalidRequest):
     http_status = 404
     grpc_status = "NOT_FOUND"
     code = "not_found"
+
+
+class PreviousResponseNotFound(InvalidRequest):
+    code = "previous_response_not_found"
 
 
 class BodyTooSlow(InvalidRequest):

@@ -53,6 +53,13 @@ class RouterLimits(BaseModel):
     """Of the requests that may get a second worker when their first token is late; 0: none."""
     resume_ttl_s: float = Field(60.0, gt=0)
     """How long an answer may outlive its client at most."""
+    responses_ttl_s: float = Field(3600.0, gt=0)
+    """How long a response of `/v1/responses` is kept after it was last used."""
+    max_responses: int = Field(4096, ge=0)
+    """Of these in a router at most, of which each tenant has a part; 0: none are kept."""
+    max_responses_bytes: int = Field(64 << 20, ge=0)
+    """Bytes of them, each with all turns before it; beyond it, or their number, those that were not
+    used for the longest time go."""
 
     @property
     def bodies_bytes(self) -> int:

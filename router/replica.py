@@ -57,6 +57,7 @@ class RouterReplica:
                 self._models.own_measures,
                 self._models.own_trace,
                 partial(own_numbers, self._models),
+                state.kept_responses,
             ),
             ray.util.get_node_ip_address(),
         )

@@ -13,6 +13,7 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.openai.responses.response import (
+    PREFIX,
     IncompleteDetails,
     InputTokensDetails,
     OutputCustomCall,
@@ -39,8 +40,6 @@ from raylax.proto.parsers.base import (
     Thought,
     ToolCall,
 )
-
-PREFIX = "resp_"
 
 
 class TextKind(NamedTuple):
@@ -82,6 +81,9 @@ class ResponseWriter:
     def __init__(self, call: Call, body: ResponsesRequest, model: str, created: int) -> None:
         self.call, self._model, self._created = call, model, created
         self._body = body.model_copy(update={"input": ""})  # which is not given back
+        self.stored = False
+        """Whether the response is kept."""
+        self._ended: Response | None = None
         (self._choice,) = call.parts
         self._items: list[OutputItem] = []
         self._kind: TextKind | None = None  # of the last item, if it is open, and no call
@@ -111,19 +113,25 @@ class ResponseWriter:
         return said
 
     def end(self) -> list[AnswerEvent]:
-        status = self._status
-        return [self._event(f"response.{status}", response=self._response(status))]
+        self._ended = self._response(self._status)
+        return [self._event(f"response.{self._status}", response=self._ended)]
 
     def failed(self, error: RaylaxError) -> list[AnswerEvent]:
-        response = self._response("failed")
-        response.error = ResponseError(code=error.code or error.kind, message=error.message)
-        return [self._event("response.failed", response=response)]
+        self._ended = self._response("failed")
+        self._ended.error = ResponseError(code=error.code or error.kind, message=error.message)
+        return [self._event("response.failed", response=self._ended)]
 
     def whole(self) -> bytes:
         (choice,) = self.call.ended_parts(Choice)
         contents = [news for one in choice.said for news in news_of(one)]
         self.add(TextEvent.of(choice.index, contents, (), choice.finish_reason))
-        return self._response(self._status).model_dump_json().encode()
+        self._ended = self._response(self._status)
+        return self.written()
+
+    def written(self) -> bytes:
+        """The response as it has ended, also behind its events."""
+        assert self._ended is not None
+        return self._ended.model_dump_json().encode()
 
     @property
     def _status(self) -> Status:
@@ -136,6 +144,7 @@ class ResponseWriter:
             created_at=self._created,
             status=status,
             model=self._model,
+            store=self.stored,
             output=list(self._items),
             incomplete_details=IncompleteDetails() if status == "incomplete" else None,
             usage=None if status == "in_progress" else usage_of(self.call.usage),

@@ -76,17 +76,21 @@ def parse_body(
     """The request in a body; what is wrong with it is a 400 that names the field. `strict_fields`:
     a field that nobody knows is wrong, too; else it is warned of. `streamed`: the answer is a
     stream if the body does not say."""
-    values = values_in(raw.encode() if isinstance(raw, str) else raw)
-    if values > MOST_VALUES:
-        raise InvalidRequest(
-            f"the body may have {MOST_VALUES} values, of which a list or an object counts as "
-            f"{OF_A_CONTAINER}; it has up to {values}"
-        )
+    check_values(raw.encode() if isinstance(raw, str) else raw, "the body")
     try:
         context = {STRICT: strict_fields, STREAMED: streamed}
         return kind.model_validate_json(raw, context=context)
     except ValidationError as error:
         raise invalid(error) from None
+
+
+def check_values(raw: bytes, what: str) -> None:
+    """Raises InvalidRequest for JSON, of `what`, that would take seconds."""
+    if (values := values_in(raw)) > MOST_VALUES:
+        raise InvalidRequest(
+            f"{what} may have {MOST_VALUES} values, of which a list or an object counts as "
+            f"{OF_A_CONTAINER}; it has up to {values}"
+        )
 
 
 def values_in(raw: bytes) -> int:

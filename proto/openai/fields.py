@@ -99,17 +99,14 @@ CHAT: FieldTable = {
 }
 NOT_CUT = "no conversation is shortened here; send less of it"
 NOT_INCLUDED = "nothing more is given than what is written"
-KEEPS_NONE = "raylax keeps no responses; must be false or left out"
+WAITED_FOR = "clients wait for their answers, or come back to a stream; leave it out"
 RESPONSES: FieldTable = {
-    **{name: rule for name, rule in OF_TEXT.items() if name != "metadata"},  # it is given back
+    **{name: rule for name, rule in OF_TEXT.items() if name not in ("metadata", "store")},
     **STREAM_REASONING,
-    "previous_response_id": Refused(
-        "raylax keeps no responses; send the whole conversation as input"
-    ),
-    "conversation": Refused("raylax keeps no conversations; send the whole conversation as input"),
+    "conversation": Refused("raylax keeps responses alone; use previous_response_id"),
     "prompt": Refused("raylax keeps no prompts; send its text as instructions and input"),
-    "background": Refused(KEEPS_NONE, (False,)),
-    "background_options": Refused(KEEPS_NONE),
+    "background": Refused(WAITED_FOR, (False,)),
+    "background_options": Refused(WAITED_FOR),
     "top_logprobs": Refused("log-probabilities are only given by /v1/chat/completions", (0,)),
     "client_metadata": FOR_OPERATOR,
     "access_programs": Refused("raylax knows none; leave it out"), "image": Refused(TEXT_ONLY),

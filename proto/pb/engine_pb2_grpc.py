@@ -61,6 +61,11 @@ class PeerStub:
                 request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.ShowRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Shown.FromString,
                 _registered_method=True)
+        self.Recall = channel.unary_unary(
+                '/raylax.engine.v1.Peer/Recall',
+                request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.RecallRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Recalled.FromString,
+                _registered_method=True)
 
 
 class PeerServicer:
@@ -98,6 +103,12 @@ class PeerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recall(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +136,11 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.Show,
                     request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.ShowRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Shown.SerializeToString,
+            ),
+            'Recall': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recall,
+                    request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.RecallRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Recalled.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +280,33 @@ class Peer:
             '/raylax.engine.v1.Peer/Show',
             raylax_dot_proto_dot_pb_dot_engine__pb2.ShowRequest.SerializeToString,
             raylax_dot_proto_dot_pb_dot_engine__pb2.Shown.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raylax.engine.v1.Peer/Recall',
+            raylax_dot_proto_dot_pb_dot_engine__pb2.RecallRequest.SerializeToString,
+            raylax_dot_proto_dot_pb_dot_engine__pb2.Recalled.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,7 @@ class PeerStub:
     Measure: _grpc.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]
     Trace: _grpc.UnaryStreamMultiCallable[_engine_pb2.TraceRequest, _engine_pb2.Traced]
     Show: _grpc.UnaryUnaryMultiCallable[_engine_pb2.ShowRequest, _engine_pb2.Shown]
+    Recall: _grpc.UnaryUnaryMultiCallable[_engine_pb2.RecallRequest, _engine_pb2.Recalled]
 
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
@@ -53,6 +54,7 @@ class PeerAsyncStub(PeerStub):
     Measure: _aio.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]  # type: ignore[assignment]
     Trace: _aio.UnaryStreamMultiCallable[_engine_pb2.TraceRequest, _engine_pb2.Traced]  # type: ignore[assignment]
     Show: _aio.UnaryUnaryMultiCallable[_engine_pb2.ShowRequest, _engine_pb2.Shown]  # type: ignore[assignment]
+    Recall: _aio.UnaryUnaryMultiCallable[_engine_pb2.RecallRequest, _engine_pb2.Recalled]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
@@ -93,5 +95,12 @@ class PeerServicer(metaclass=_abc_1.ABCMeta):
         request: _engine_pb2.ShowRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engine_pb2.Shown, _abc.Awaitable[_engine_pb2.Shown]]: ...
+
+    @_abc_1.abstractmethod
+    def Recall(
+        self,
+        request: _engine_pb2.RecallRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_engine_pb2.Recalled, _abc.Awaitable[_engine_pb2.Recalled]]: ...
 
 def add_PeerServicer_to_server(servicer: PeerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.frontend import Frontend
+from raylax.proto.openai.responses.kept import RESPONSE_ID, KeptResponse
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.proto.wire.outlook import Outlook
 from raylax.router.access.authentication import Authenticator
@@ -32,6 +33,7 @@ from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import PromptPool
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
+from raylax.router.resume.kept_responses import KeptResponses
 from raylax.router.resume.peers import NumberedParts, Peers
 from raylax.router.workers.registry import Workers
 
@@ -58,6 +60,12 @@ class Models:
             RateLimiter(self.config.keys, self.config.routers),
             Places(limits.max_inflight, share_of),
             KeptAnswers(limits.resume_ttl_s, share_of=share_of),
+            KeptResponses(
+                limits.responses_ttl_s,
+                limits.max_responses,
+                limits.max_responses_bytes,
+                share_of,
+            ),
             telemetry(),
             ByteBudget(limits.bodies_bytes, "requests that are being read", share_of),
             ByteBudget(limits.max_answers_bytes, "answers that wait for their readers", share_of),
@@ -202,6 +210,23 @@ class Models:
                 raise
         return self.state.kept_answers.read(name, tenant, after)
 
+    async def kept_responses(self, ids: Iterable[str], tenant: str) -> dict[str, KeptResponse]:
+        """Those of a tenant's responses that are kept, here or by another router."""
+        ids = {one for one in ids if RESPONSE_ID.fullmatch(one)}
+        here = {id: self.state.kept_responses.find(id, tenant) for id in ids}
+        found = {id: kept for id, kept in here.items() if kept is not None}
+        if len(found) < len(ids):
+            found |= await self.peers.recall(ids - found.keys(), tenant)
+        return found
+
+    async def forget_response(self, id: str, tenant: str) -> bool:
+        """Keep a tenant's response no longer; whether it was kept, here or by another router."""
+        if self.state.kept_responses.forget(id, tenant):
+            return True
+        return bool(
+            RESPONSE_ID.fullmatch(id) and await self.peers.recall([id], tenant, forget=True)
+        )
+
     def _take_over(self, name: str, tenant: str) -> bool:
         """Whether there was such an answer of a router that has died: then it goes on here."""
         if (log := self.state.answer_logs.take(name, tenant)) is None:
@@ -220,5 +245,6 @@ class Models:
     async def close(self) -> None:
         """End what is kept, and send what telemetry has left, which may take seconds."""
         await self.state.kept_answers.close()
+        self.state.kept_responses.close()
         await self.state.prompts.close()
         await asyncio.to_thread(self.state.telemetry.close)

@@ -15,6 +15,7 @@ from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import PromptPool
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
+from raylax.router.resume.kept_responses import KeptResponses
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class RouterState:
     rate_limiter: RateLimiter
     places: Places
     kept_answers: KeptAnswers
+    kept_responses: KeptResponses
     telemetry: Telemetry
     bodies: ByteBudget
     """Of requests that are being received and read."""

@@ -21,7 +21,8 @@ from raylax.router.http.endpoints.embeddings import add_embeddings
 from raylax.router.http.endpoints.health import add_health
 from raylax.router.http.endpoints.messages import add_messages
 from raylax.router.http.endpoints.models import add_models
-from raylax.router.http.endpoints.responses import add_responses
+from raylax.router.http.endpoints.responses.asking import add_responses
+from raylax.router.http.endpoints.responses.kept import add_kept_responses
 from raylax.router.http.endpoints.scaling import add_scaling
 from raylax.router.http.endpoints.scores import add_scores
 from raylax.router.http.endpoints.streams import add_streams
@@ -39,6 +40,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     routes, handler = Routes(), RequestHandler(models.config, models)
     add_completions(routes, handler)
     add_responses(routes, handler)
+    add_kept_responses(routes, models)
     add_messages(routes, handler)
     add_embeddings(routes, handler)
     add_scores(routes, handler)

@@ -16,6 +16,7 @@ from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.disconnect import ClientLeft, DisconnectWatch
 from raylax.router.http.keepalive import COMMENT, KeepAlive
 from raylax.router.prompts.parse_pool import ParsePool
+from raylax.router.resume.kept_responses import KeptResponses
 
 log = logging.getLogger(__name__)
 HEADERS = {
@@ -71,12 +72,14 @@ async def event_stream(
     source: AsyncGenerator[list[TextEvent]],
     head: ResponseHead,
     pool: ParsePool,
+    kept: KeptResponses,
 ) -> AsyncGenerator[bytes]:
     """The parts of a streamed answer, each of one or more whole events.
 
     What came together is written together, since a write costs more than a token; so the end goes
     with the last events, for it follows at once. Once the headers are out, an error is an event,
-    and the stream ends; before, it is raised. What is long is written in `pool`.
+    and the stream ends; before, it is raised. What is long is written in `pool`. Nobody hears of an
+    end before what has ended can be found in `kept`, if it has a place there.
     """
     begun, last = False, b""
     try:
@@ -89,14 +92,19 @@ async def event_stream(
                 last = part
             else:
                 yield part
-        yield last + server_sent(writer.end())
+        ending = server_sent(writer.end())
+        kept.end(writer.call.id)
+        yield last + ending
     except Exception as error:
         failure = failure_of(error, writer.call.id)
         if not head.sent:
             raise failure from None
         opening = b"" if begun else server_sent(writer.begin())
-        yield last + opening + server_sent(writer.failed(failure))
+        ending = server_sent(writer.failed(failure))
+        kept.end(writer.call.id)
+        yield last + opening + ending
     finally:
+        kept.give_up(writer.call.id)
         await source.aclose()
 
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.timing import Timing
+from raylax.proto.errors import RaylaxError
 from raylax.proto.openai.body import StrictModel, parse_body
 from raylax.proto.openai.shared import CommonFields
 from raylax.router.access.caller import caller
@@ -64,11 +65,19 @@ async def nothing(body: object, service: Service) -> None:
     """The answer is that of the call."""
 
 
+def events_of(
+    service: Service, writer: AnswerWriter, call: StartedCall, head: ResponseHead
+) -> Parts:
+    """The parts of a call's streamed answer."""
+    state = service.state
+    return event_stream(writer, call.events, head, state.parse_pool, state.kept_responses)
+
+
 async def events_again(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
     """The events of an answer that another router has begun. An error is one of them once there
     was another: before, the answer may be tried again."""
     head = ResponseHead(writer.call.id)
-    parts = event_stream(writer, call.events, head, service.state.parse_pool)
+    parts = events_of(service, writer, call, head)
     async with aclosing(parts), aclosing(single_events(parts, call.log)) as events:
         async for event in events:
             head.sent = True
@@ -155,9 +164,13 @@ class RequestHandler:
         prepared = PreparedCall(service, writer, body.timeout, session)
         streamed = body.stream
         del body  # it may have megabytes, and the answer takes minutes
-        if streamed:
+        if not streamed:
+            return await self.whole(request, prepared)
+        try:
             return self.stream(request, prepared)
-        return await self.whole(request, prepared)
+        except RaylaxError:  # nothing of it runs
+            service.state.kept_responses.give_up(writer.call.id)
+            raise
 
     def stream(self, request: Request, prepared: PreparedCall) -> EventStream:
         """Starts the call; its answer is kept for a while, if the client has asked for that."""
@@ -166,7 +179,7 @@ class RequestHandler:
         if ttl_s is not None:
             return self._lasting(prepared, head, ttl_s)
         call = start(service, writer.call, prepared.timeout_s, prepared.session)
-        parts = event_stream(writer, call.events, head, service.state.parse_pool)
+        parts = events_of(service, writer, call, head)
         ping = server_sent(writer.ping()) or COMMENT
         return EventStream(head, parts, call.events, call.allowed_s, ping)
 
@@ -177,8 +190,7 @@ class RequestHandler:
         lasting = LastingCall(its_name, KIND, writer.call, writer, ttl_s, prepared.session)
 
         def events(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
-            parts = event_stream(writer, call.events, head, service.state.parse_pool)
-            return single_events(parts, call.log)
+            return single_events(events_of(service, writer, call, head), call.log)
 
         allowed_s = keep(service, lasting, events, prepared.timeout_s)
         return resumed(service.state.kept_answers.read(its_name, caller().tenant), head, allowed_s)
@@ -186,12 +198,16 @@ class RequestHandler:
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
         """Runs the call to its end. Raises ClientLeft when nobody waits for it any more."""
         call, state = prepared.writer.call, prepared.service.state
-        async with held_bytes(state.answers, caller().tenant) as held:
-            async with DisconnectWatch(request.receive):
-                await finish(prepared.service, call, prepared.timeout_s, held, prepared.session)
-            headers = {CALL_ID: call.id} | prepared.explanation(request)
-            pool = state.parse_pool  # log-probabilities take seconds
-            written = await pool.run(call.size, prepared.writer.whole)
+        try:
+            async with held_bytes(state.answers, caller().tenant) as held:
+                async with DisconnectWatch(request.receive):
+                    await finish(prepared.service, call, prepared.timeout_s, held, prepared.session)
+                headers = {CALL_ID: call.id} | prepared.explanation(request)
+                pool = state.parse_pool  # log-probabilities take seconds
+                written = await pool.run(call.size, prepared.writer.whole)
+            state.kept_responses.end(call.id)
+        finally:
+            state.kept_responses.give_up(call.id)
         return Response(written, 200, headers, "application/json")
 
 

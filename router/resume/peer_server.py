@@ -20,6 +20,7 @@ from raylax.proto.wire.peer_proof import Metadata, answer_metadata, is_peers_que
 from raylax.router.observe.measures import RouterMeasures
 from raylax.router.observe.timeline import Timelines, as_json
 from raylax.router.resume.kept_answers import KeptAnswers
+from raylax.router.resume.kept_responses import KeptResponses
 from raylax.router.resume.peers import EVENT, KEPT, Question
 
 CONNECTIONS, CALLS = 1024, 1024
@@ -39,11 +40,13 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         measures: Callable[[], RouterMeasures],
         trace: Callable[[], ProcessTrace],
         numbers: Callable[[], bytes],
+        kept_responses: KeptResponses,
     ) -> None:
         """`measures`: what this router measures; `trace`: what it remembers of calls; `numbers`:
         what a page shows of it, in JSON."""
         self.token, self._timelines, self._kept_answers = token, timelines, kept_answers
         self._measures, self._trace, self._numbers = measures, trace, numbers
+        self._kept_responses = kept_responses
         self.address = ""
         """Where others ask this one: a question is for one address."""
 
@@ -89,6 +92,17 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         await self._authorise(context, request)
         await context.send_initial_metadata(self._shown(request))
         return pb.Shown(json=self._numbers())
+
+    async def Recall(self, request: pb.RecallRequest, context: Context) -> pb.Recalled:
+        await self._authorise(context, request)
+        await context.send_initial_metadata(self._shown(request))
+        told = pb.Recalled()
+        for id in request.ids:
+            if (kept := self._kept_responses.find(id, request.tenant)) is not None:
+                told.found.add(id=id, input=kept.input, response=kept.response)
+                if request.forget:
+                    self._kept_responses.forget(id, request.tenant)
+        return told
 
     def _shown(self, question: Question) -> Metadata:
         return answer_metadata(self.token, self.address, question)

@@ -15,6 +15,7 @@ import grpc.aio
 
 from raylax.proto.addresses import parts_of
 from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock, traces_in
+from raylax.proto.openai.responses.kept import KeptResponse
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
@@ -35,11 +36,20 @@ KEPT = ("kept", "1")
 TRACE_S = 30.0
 """For another router to say what it remembers, which may be megabytes."""
 CLOCK_ROUNDS = 4
-Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest | pb.TraceRequest | pb.ShowRequest
-Short = TypeVar("Short", pb.TellRequest, pb.MeasureRequest, pb.ShowRequest)
+Question = (
+    pb.TellRequest
+    | pb.ReadRequest
+    | pb.MeasureRequest
+    | pb.TraceRequest
+    | pb.ShowRequest
+    | pb.RecallRequest
+)
+Short = TypeVar("Short", pb.TellRequest, pb.MeasureRequest, pb.ShowRequest, pb.RecallRequest)
 """A question whose answer is one message."""
 Answer = TypeVar("Answer")
 NONCE_BYTES = 16
+ANY_LENGTH = [("grpc.max_receive_message_length", -1)]
+"""Of answers, which are the cluster's own: a conversation may have megabytes."""
 NumberedParts = AsyncGenerator[tuple[int, Any]]
 EVENT = "event"
 MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax_pb2.GenerateReply)}
@@ -155,6 +165,20 @@ class Peers:
         (trace,) = traces_in(content)
         return trace.seen_from(own_clock(), min(far, key=lambda one: one.error_s))
 
+    async def recall(
+        self, ids: Iterable[str], tenant: str, forget: bool = False
+    ) -> dict[str, KeptResponse]:
+        """Those of a tenant's responses that other routers keep. `forget`: they are to be kept no
+        longer."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        asked = pb.RecallRequest(nonce=nonce, tenant=tenant, ids=ids, forget=forget)
+        told = await asyncio.gather(*(self._recall(one, asked) for one in self._others))
+        return {one.id: KeptResponse(one.input, one.response) for found in told for one in found}
+
+    async def _recall(self, address: str, asked: pb.RecallRequest) -> Iterable[pb.StoredResponse]:
+        told = await self._ask(address, asked, lambda stub: stub.Recall)
+        return () if told is None else told.found
+
     async def read(self, name: str, tenant: str, after: int) -> NumberedParts | None:
         """An answer that another router keeps, from the part after `after` on; None: nobody does.
         Close it."""
@@ -187,7 +211,8 @@ class Peers:
 def channel_to(address: str, token: str) -> grpc.aio.Channel:
     """To another router, who is to show a certificate of the cluster's if that is elsewhere."""
     if not crosses_a_wire(parts_of(address)[0]):
-        return grpc.aio.insecure_channel(address)
+        return grpc.aio.insecure_channel(address, ANY_LENGTH)
     ours = identity_of(token)
     credentials = grpc.ssl_channel_credentials(ours.authority, ours.key, ours.certificate)
-    return grpc.aio.secure_channel(address, credentials, [("grpc.ssl_target_name_override", NAME)])
+    options = [*ANY_LENGTH, ("grpc.ssl_target_name_override", NAME)]
+    return grpc.aio.secure_channel(address, credentials, options)

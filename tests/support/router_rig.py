@@ -154,6 +154,7 @@ async def a_router(
                 models.own_measures,
                 models.own_trace,
                 partial(own_numbers, models),
+                models.state.kept_responses,
             ),
             "127.0.0.1",
         )

@@ -144,12 +144,20 @@ class ReasoningItem(StrictModel):
         return "".join(part.text for part in self.content or self.summary or ())
 
 
+class ItemReference(StrictModel):
+    """An item of a response that is kept."""
+
+    type: Literal["item_reference"] = "item_reference"
+    id: str
+
+
 CallItem = FunctionCall | CustomToolCall | LocalShellCall
 CallOutputItem = FunctionCallOutput | LocalShellCallOutput
 
 
 def kind_of_item(item: Any) -> str | None:
-    return kind_of(item, default="message")
+    named_alone = isinstance(item, dict) and "role" not in item and "id" in item
+    return kind_of(item, default="item_reference" if named_alone else "message")
 
 
 Item = Annotated[
@@ -160,11 +168,13 @@ Item = Annotated[
     | Annotated[FunctionCallOutput, Tag("[custom_tool_call_output]")]
     | Annotated[LocalShellCall, Tag("[local_shell_call]")]
     | Annotated[LocalShellCallOutput, Tag("[local_shell_call_output]")]
-    | Annotated[ReasoningItem, Tag("[reasoning]")],
+    | Annotated[ReasoningItem, Tag("[reasoning]")]
+    | Annotated[ItemReference, Tag("[item_reference]")],
     Discriminator(
         kind_of_item,
         custom_error_type="item",
-        custom_error_message="only items of type message, reasoning, function_call, "
-        "custom_tool_call and local_shell_call, and outputs of these calls, are supported",
+        custom_error_message="only items of type message, reasoning, item_reference, "
+        "function_call, custom_tool_call and local_shell_call, and outputs of these calls, are "
+        "supported",
     ),
 ]

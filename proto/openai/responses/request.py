@@ -15,7 +15,9 @@ from raylax.proto.openai.responses.choice import for_chat as choice_for_chat
 from raylax.proto.openai.responses.items import (
     CallItem,
     CallOutputItem,
+    InputMessage,
     Item,
+    ItemReference,
     ReasoningItem,
     text_of,
 )
@@ -48,11 +50,16 @@ class Reasoning(StrictModel):
 
 
 class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
-    """A body of /v1/responses. Whoever asks sends the whole conversation: nothing is kept."""
+    """A body of /v1/responses. What was said before is in `input`, or kept."""
 
     not_here: ClassVar[FieldTable] = fields.RESPONSES
     input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
+    previous_response_id: str | None = None
+    """The response that this one goes on from."""
+    store: bool = True
+    """Whether the response is kept for a while."""
     instructions: str | None = None
+    """For this response alone."""
     max_output_tokens: Count | None = None
     tools: Annotated[list[ResponseTool], BoundedList(MOST_TOOLS)] = []
     tool_choice: ToolChoice = "auto"
@@ -72,6 +79,13 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
             )
         check_tools(self._chat_tools, choice_for_chat(self.tool_choice))
         return self
+
+    @property
+    def items(self) -> list[Item]:
+        """The input; a text is a message of the user's."""
+        if isinstance(self.input, str):
+            return [InputMessage(role="user", content=self.input)]
+        return self.input
 
     @property
     def _chat_tools(self) -> list[Tool]:
@@ -111,12 +125,10 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
     def _messages(self) -> Iterator[chat.Message]:
         if self.instructions is not None:
             yield chat.Message(role="system", content=self.instructions)
-        if isinstance(self.input, str):
-            yield chat.Message(role="user", content=self.input)
-            return
         said: chat.Message | None = None  # by the assistant: its calls belong to it
         thought: str | None = None  # before it speaks, or calls
-        for item in self.input:
+        for item in self.items:
+            assert not isinstance(item, ItemReference), "what it stands for is not put in yet"
             if isinstance(item, CallItem):
                 if said is None:
                     said, thought = assistant("", thought), None

@@ -9,6 +9,8 @@ from raylax.proto.openai.responses.request import ResponsesRequest, TextConfig
 from raylax.proto.openai.responses.tools import ResponseTool
 from raylax.proto.openai.structure import TextFormat
 
+PREFIX = "resp_"
+"""Of the ids of responses."""
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 
@@ -110,10 +112,10 @@ class Response(BaseModel):
     model: str
     output: list[OutputItem]
     parallel_tool_calls: bool
-    previous_response_id: None = None
+    previous_response_id: str | None
     reasoning: ReasoningOut
     service_tier: Literal["default"] = "default"
-    store: bool = False
+    store: bool
     temperature: float | None
     text: TextConfig
     tool_choice: ToolChoice

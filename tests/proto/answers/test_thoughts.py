@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from raylax.proto import grpc_api
 from raylax.proto.answers.anthropic_message import MessageWriter
 from raylax.proto.answers.openai_chat import ChatWriter
-from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
+from raylax.proto.answers.openai_response import ResponseWriter
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
@@ -26,6 +26,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.responses.request import ResponsesRequest
+from raylax.proto.openai.responses.response import PREFIX
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Finish, ThinkingLimit

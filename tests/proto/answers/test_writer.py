@@ -12,7 +12,7 @@ from raylax.proto.answers.anthropic_message import MessageWriter
 from raylax.proto.answers.embedding import EmbeddingWriter
 from raylax.proto.answers.openai_chat import ChatWriter
 from raylax.proto.answers.openai_completion import CompletionWriter
-from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
+from raylax.proto.answers.openai_response import ResponseWriter
 from raylax.proto.answers.writer import AnswerEvent, AnswerWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.errors import EngineFailure
@@ -21,6 +21,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.responses.request import ResponsesRequest
+from raylax.proto.openai.responses.response import PREFIX
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Finish
 from tests.proto.calls.test_call import CITY_TOOL, ids

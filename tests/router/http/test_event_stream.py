@@ -13,6 +13,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
 from raylax.router.http.event_stream import ResponseHead, event_stream, server_sent
 from raylax.router.prompts.parse_pool import ParsePool
+from raylax.router.resume.kept_responses import KeptResponses
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
 EVENTS = [TextEvent(0, "a"), TextEvent(1, "b"), TextEvent(0, "c"), TextEvent(1, "d"), TextEvent(0)]
@@ -39,7 +40,8 @@ async def test_what_came_together_is_written_together(checkpoint: Path) -> None:
 
     head = ResponseHead("the-id")
     head.sent = True
-    parts = [part async for part in event_stream(writer, events(), head, ParsePool())]
+    kept = KeptResponses(60, 1, 1)
+    parts = [part async for part in event_stream(writer, events(), head, ParsePool(), kept)]
 
     assert [part.count(b"data: ") for part in parts] == [2, 3, 2]
     assert parts[-1] == server_sent(writer.failed(error))

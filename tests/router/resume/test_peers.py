@@ -127,6 +127,7 @@ async def test_what_a_peer_keeps_is_for_the_cluster_only(two: tuple[Rig, Rig]) -
             stub.Tell(pb.TellRequest(call_id="x")),
             stub.Measure(pb.MeasureRequest()),
             stub.Show(pb.ShowRequest()),
+            stub.Recall(pb.RecallRequest(ids=["x"])),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call
@@ -171,6 +172,11 @@ class Squatter(engine_pb2_grpc.PeerServicer):
         self.heard.append(tuple(context.invocation_metadata()))
         return pb.Shown(json=b'{"router":"forged"}')
 
+    async def Recall(self, request: pb.RecallRequest, context: Any) -> pb.Recalled:
+        self.heard.append(tuple(context.invocation_metadata()))
+        forged = [pb.StoredResponse(id=id) for id in request.ids]
+        return pb.Recalled(found=forged)
+
     async def Trace(self, request: pb.TraceRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))
         await context.write(pb.Traced(now_s=1.0, content=b"{}"))
@@ -193,7 +199,7 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
     peers.heard([address])
     told, read = await peers.tell("x", None), await peers.read("x", "alice", 0)
     measured, traced = await peers.measures(), await peers.traces()
-    shown = await peers.numbers(PATIENCE_S)
+    shown, recalled = await peers.numbers(PATIENCE_S), await peers.recall(["x"], "alice")
     await server.stop(None)
     async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
         proof = [one for one in squatter.heard[0] if one[0] == QUESTION]
@@ -202,7 +208,7 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
             await again
 
     assert told is None and read is None and measured == []
-    assert shown == {address: None}
+    assert shown == {address: None} and recalled == {}
     assert traced == ([], {f"router {address}": "it does not answer in time"})
-    assert len(squatter.heard) == 5 and TOKEN not in str(squatter.heard)
+    assert len(squatter.heard) == 6 and TOKEN not in str(squatter.heard)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED

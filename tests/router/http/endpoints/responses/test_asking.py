@@ -196,10 +196,8 @@ async def test_a_call_in_a_namespace(tmp_path: Path) -> None:
     [
         ({"metadata": {"a": "b" * 513}}, "metadata.a", "at most 512 characters"),
         ({"metadata": {"a" * 65: "b"}}, f"metadata.{'a' * 64}", "at most 64 characters"),
-        ({"previous_response_id": "resp_1"}, "previous_response_id", "keeps no responses"),
-        ({"conversation": "conv_1"}, "conversation", "keeps no conversations"),
-        ({"background": True}, "background", "keeps no responses"),
-        ({"background": True}, "background", "keeps no responses"),
+        ({"conversation": "conv_1"}, "conversation", "raylax keeps responses alone"),
+        ({"background": True}, "background", "clients wait for their answers"),
         ({"top_logprobs": 3}, "top_logprobs", "/v1/chat/completions"),
         ({"tools": [{"name": "f"}]}, "tools.0", "a tool must be an object with a type"),
         ({"tools": [{"type": "custom"}]}, "tools.0.name", "Field required"),
@@ -232,11 +230,6 @@ async def test_what_is_lacking_is_refused_by_name(
         await openai_client.responses.create(**{**ASK, **fields})
 
     assert caught.value.param == param
-
-
-async def test_no_response_is_kept(openai_client: openai.AsyncOpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="keeps no responses"):
-        await openai_client.responses.retrieve("resp_1")
 
 
 async def test_an_unknown_model(openai_client: openai.AsyncOpenAI) -> None:
