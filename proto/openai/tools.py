@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import Discriminator, Field, Tag
 
 from raylax.proto.grammar.constraint import Constraint
-from raylax.proto.openai.body import BoundedList, StrictModel
+from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 
 MOST_TOOLS = 128
 WORDS = ("auto", "none", "required")
@@ -69,15 +69,22 @@ class AllowedTools(StrictModel):
     allowed_tools: Allowed
 
 
-def choice_of(given: Any) -> Any:
-    """Raises ValueError for a word, or a type, that is no choice."""
-    if isinstance(given, str) and given not in WORDS:
-        raise ValueError(f"must be {', '.join(WORDS)}, a function, or allowed_tools")
-    return given
+def kind_of_choice(given: Any) -> str | None:
+    """The branch of a choice. Only that one is tried: others would warn of its fields."""
+    return "[word]" if given in WORDS else kind_of(given)
 
 
+Word = Annotated[Literal["auto", "none", "required"], Tag("[word]")]
+BY_KIND = Discriminator(
+    kind_of_choice,
+    custom_error_type="choice",
+    custom_error_message=f"must be {', '.join(WORDS)}, a function, or allowed_tools",
+)
 ToolChoice = Annotated[
-    Literal["auto", "none", "required"] | FunctionChoice | AllowedTools, BeforeValidator(choice_of)
+    Word
+    | Annotated[FunctionChoice, Tag("[function]")]
+    | Annotated[AllowedTools, Tag("[allowed_tools]")],
+    BY_KIND,
 ]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import Tag
 
 from raylax.proto.openai import tools as chat_tools
 from raylax.proto.openai.body import BoundedList, StrictModel
@@ -34,8 +34,11 @@ class AllowedTools(StrictModel):
 
 
 ToolChoice = Annotated[
-    Literal["auto", "none", "required"] | FunctionChoice | AllowedTools,
-    BeforeValidator(chat_tools.choice_of),
+    chat_tools.Word
+    | Annotated[FunctionChoice, Tag("[function]")]
+    | Annotated[FunctionChoice, Tag("[custom]")]
+    | Annotated[AllowedTools, Tag("[allowed_tools]")],
+    chat_tools.BY_KIND,
 ]
 
 

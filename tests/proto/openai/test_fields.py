@@ -187,3 +187,34 @@ def test_an_unknown_field_is_warned_of_or_a_mistake() -> None:
     with pytest.raises(InvalidRequest, match="unknown field") as caught:
         parsed(long, strict=True)
     assert len(caught.value.message) + len(caught.value.param or "") < 300
+
+
+LOOK = {"type": "function", "name": "look", "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "tool", "choice"),
+    [
+        (
+            ours.ChatCompletionRequest,
+            {"messages": [{"role": "user", "content": "hi"}]},
+            {"type": "function", "function": {"name": "look"}},
+            {"type": "function", "function": {"name": "look"}},
+        ),
+        (ours_r.ResponsesRequest, {"input": "hi"}, LOOK, {"type": "function", "name": "look"}),
+        (
+            ours_r.ResponsesRequest,
+            {"input": "hi"},
+            {"type": "custom", "name": "look"},
+            {"type": "custom", "name": "look"},
+        ),
+    ],
+)
+def test_nobody_is_warned_of_a_choice(
+    kind: type[StrictModel], asked: dict[str, Any], tool: Any, choice: Any
+) -> None:
+    """That the other kinds of choice have no such field is nothing to its client."""
+    warnings = collect_warnings()
+    validated(kind, {**asked, "tools": [tool], "tool_choice": choice})
+
+    assert warnings.said == []
