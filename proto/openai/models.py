@@ -1,6 +1,9 @@
-"""GET /v1/models."""
+"""GET /v1/models, for clients of OpenAI and of Anthropic: neither minds what the other reads."""
 
+from datetime import datetime
 from typing import Literal
+
+from pydantic import computed_field
 
 from raylax.proto.openai.shared import ResponseModel
 
@@ -14,8 +17,21 @@ class ModelCard(ResponseModel):
     max_model_len: int
     root: str
     """The model's own name, where this one is an alias."""
+    type: Literal["model"] = "model"
+    display_name: str
+    created_at: datetime
+    lifecycle: Literal["active"] = "active"
 
 
 class ModelList(ResponseModel):
     object: Literal["list"] = "list"
     data: list[ModelCard]
+    has_more: Literal[False] = False
+
+    @computed_field
+    def first_id(self) -> str | None:
+        return self.data[0].id if self.data else None
+
+    @computed_field
+    def last_id(self) -> str | None:
+        return self.data[-1].id if self.data else None

@@ -1,6 +1,6 @@
 """Which models there are: GET /v1/models."""
 
-import time
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -13,11 +13,18 @@ from raylax.router.http.routes import Routes
 
 
 def add_models(routes: Routes, known: Models) -> None:
-    created = int(time.time())
+    created = datetime.now(UTC).replace(microsecond=0)
 
     def card(service: Service, name: str) -> ModelCard:
         longest = service.frontend.max_sequence_length
-        return ModelCard(id=name, created=created, max_model_len=longest, root=service.name)
+        return ModelCard(
+            id=name,
+            created=int(created.timestamp()),
+            max_model_len=longest,
+            root=service.name,
+            display_name=name,
+            created_at=created,
+        )
 
     async def models(request: Request) -> ASGIApp:
         known.any()
