@@ -1,4 +1,5 @@
-"""What the Messages API answers. Nulls are written, as Anthropic does."""
+"""What the Messages API answers. Nulls are written, as Anthropic does; but a text without citations
+has none, for Vercel's client takes no null there."""
 
 from typing import Any, Literal
 
@@ -10,7 +11,6 @@ StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 class TextOut(BaseModel):
     type: Literal["text"] = "text"
     text: str
-    citations: None = None
 
 
 class ThinkingOut(BaseModel):
@@ -19,10 +19,16 @@ class ThinkingOut(BaseModel):
     signature: str = ""
 
 
+class DirectCaller(BaseModel):
+    """The model itself calls, no code of its."""
+
+    type: Literal["direct"] = "direct"
+
+
 class ToolUseOut(BaseModel):
     type: Literal["tool_use"] = "tool_use"
     id: str
-    caller: None = None
+    caller: DirectCaller = DirectCaller()
     name: str
     input: dict[str, Any]
 

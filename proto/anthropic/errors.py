@@ -9,8 +9,13 @@ KINDS = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+DETAILS = {"thread": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}}
+"""By the field at fault. Clients that are told this one go on with the whole conversation."""
 
 
-def error_body(status: int, message: str) -> dict[str, object]:
+def error_body(status: int, message: str, param: str | None = None) -> dict[str, object]:
     other = "invalid_request_error" if status < 500 else "api_error"
-    return {"type": "error", "error": {"type": KINDS.get(status, other), "message": message}}
+    error: dict[str, object] = {"type": KINDS.get(status, other), "message": message}
+    if param in DETAILS:
+        error["details"] = DETAILS[param]
+    return {"type": "error", "error": error}

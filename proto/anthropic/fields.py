@@ -5,7 +5,6 @@ from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
 TEXT_ONLY = "the models here read text alone; describe the image, the sound or the file"
 KEEP_THOUGHTS = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
-LATER = "this beta is not here; leave it out"
 MESSAGES: FieldTable = {
     **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
     **fields.STREAM_REASONING,
@@ -21,7 +20,8 @@ MESSAGES: FieldTable = {
     "diagnostics": Ignored("it asks for nothing of the answer"),
     "billing_policy": fields.FOR_OPERATOR, "user_profile_id": fields.FOR_OPERATOR,
     "workspace_id": fields.FOR_OPERATOR, "fallback_credit_token": fields.FOR_OPERATOR,
-    "fallbacks": Refused("an answer is one model's", ([],)), "thread": Refused(LATER),
+    "fallbacks": Refused("an answer is one model's", ([],)),
+    "thread": Refused("no conversation is kept here; send the whole of it"),
     "n": fields.RESPONSES["n"], "stop": Refused("its name here is stop_sequences"),
     "presence_penalty": fields.RESPONSES["presence_penalty"],
     "frequency_penalty": fields.RESPONSES["frequency_penalty"],

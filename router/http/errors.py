@@ -54,5 +54,5 @@ def error_body_for(path: str, status: int, openai: dict[str, Any]) -> dict[str, 
     """An error body of OpenAI's as the API of this path has it: all but Anthropic's have
     OpenAI's."""
     if path == MESSAGES or path.startswith(f"{MESSAGES}/"):
-        return error_body(status, openai["error"]["message"])
+        return error_body(status, openai["error"]["message"], openai["error"]["param"])
     return openai
