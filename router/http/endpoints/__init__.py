@@ -1,2 +1,2 @@
-"""The endpoints, a file for each family of paths, which adds its routes. Start at
+"""The endpoints, a file or a folder for each family of paths, which adds its routes. Start at
 `completions.py`."""
