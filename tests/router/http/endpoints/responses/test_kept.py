@@ -249,7 +249,7 @@ async def test_a_response_is_kept_for_its_time(checkpoint: Path) -> None:
         with pytest.raises(openai.BadRequestError, match=r"0\.2 s after it was last used"):
             await client.responses.create(**ASK, input="a", previous_response_id=first.id)
 
-    assert rig.models.state.kept_responses.size == 0
+        assert rig.models.state.kept_responses.size == 0
 
 
 async def test_responses_make_room_for_later_ones(checkpoint: Path) -> None:
@@ -268,8 +268,8 @@ async def test_a_router_may_keep_none(checkpoint: Path) -> None:
     async with running_router(checkpoint, max_responses=0) as rig, openai_client_of(rig) as client:
         answer = await client.responses.create(**ASK, input="hi")
 
-    assert answer.store is False
-    assert len(rig.models.state.kept_responses) == 0
+        assert answer.store is False
+        assert len(rig.models.state.kept_responses) == 0
 
 
 async def test_what_did_not_end_is_not_kept(checkpoint: Path) -> None:
@@ -297,7 +297,7 @@ async def test_what_did_not_end_is_not_kept(checkpoint: Path) -> None:
         with pytest.raises(openai.BadRequestError, match="X-Raylax-Resume"):
             await client.responses.create(**ask, input="hi", stream=True, extra_headers=wrong)
 
-    assert len(kept) == 0 and kept.size == 0
+        assert (len(kept), kept.size) == (0, 0)
 
 
 async def test_what_failed_behind_its_beginning_is_kept_as_that(checkpoint: Path) -> None:
