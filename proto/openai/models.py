@@ -24,14 +24,16 @@ class ModelCard(ResponseModel):
 
 
 class ModelList(ResponseModel):
+    """All there are, on one page."""
+
     object: Literal["list"] = "list"
     data: list[ModelCard]
     has_more: Literal[False] = False
 
     @computed_field
-    def first_id(self) -> str | None:
-        return self.data[0].id if self.data else None
+    def first_id(self) -> str:
+        return self.data[0].id
 
     @computed_field
-    def last_id(self) -> str | None:
-        return self.data[-1].id if self.data else None
+    def last_id(self) -> str:
+        return self.data[-1].id
