@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from llguidance import LLTokenizer
-
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice_maker import ChoiceMaker, format_of, reasoning_of
 from raylax.proto.calls.forms import form_of
@@ -22,7 +20,6 @@ from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grammar.checking import checked_grammar
 from raylax.proto.grammar.constraint import Constraint
-from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
@@ -31,6 +28,7 @@ from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT, TOOL_PARSERS
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.judging import Judge
+from raylax.proto.text.pooling import Pooling
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin
 
@@ -53,8 +51,7 @@ class Frontend:
     vocab: int
     hidden: int
     """Dimensions of an embedding."""
-    no_embeddings: str | None
-    """Why its vectors would not be those that its files mean; None: they are."""
+    pooling: Pooling
     max_sequence_length: int
     rng: random.Random
     """Draws the seeds of requests that bring none."""
@@ -78,10 +75,11 @@ class Frontend:
         tool_parser: str = AUTO,
         reasoning_parser: str = AUTO,
         reranker: str = AUTO,
+        pooling: str = AUTO,
     ) -> "Frontend":
         """`max_sequence_length`: tokens of prompt and answer together. `tool_parser`,
         `reasoning_parser`, `reranker`: one of `TOOL_PARSERS`, of `REASONING_NAMES` and of
-        `RERANKERS`, or what the files say.
+        `RERANKERS`, or what the files say; so is `pooling`, which is the engine's.
         Raises OSError, ValueError or KeyError for files that cannot be read, or say too little."""
         tokenizer, defaults = files.tokenizer(), defaults_of(files)
         templates = files.chat_templates()
@@ -94,7 +92,7 @@ class Frontend:
             defaults,
             int(files.config["vocab_size"]),
             int(files.config["hidden_size"]),
-            files.why_no_embeddings(),
+            files.pooling(pooling),
             max_sequence_length,
             rng or random.Random(),
             format_of(files, templates) if tool_parser == AUTO else tool_parser,
@@ -133,10 +131,8 @@ class Frontend:
         origin: CallOrigin = NOBODY,
     ) -> Call:
         """The call of a chat request, whose prompt is made here. An API whose bodies become chat
-        requests has a prefix of its own for ids, and a field in which the messages were.
-
-        Raises InvalidRequest for what this model cannot be asked.
-        """
+        requests has a prefix of its own for ids, and a field in which the messages were. Raises
+        InvalidRequest for what this model cannot be asked."""
         ids = self.prompts.chat_ids(self.chat_work(body, field, not body.truncates))
         grammar = checked_grammar(self.form_of(body))
         return self.chat_call(body, ids, prefix, field, origin, grammar)
@@ -262,12 +258,16 @@ class Frontend:
     def embedding(self, body: EmbeddingRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of an embedding, whose inputs are tokenised here. Raises InvalidRequest."""
         self.check_embedding(body)
-        ids = self._ids_of(body.inputs, "input", body)
-        return self.embedding_call(body, ids, origin)
+        return self.embedding_call(body, self._ids_of(body.inputs, "input", body), origin)
 
     def check_embedding(self, body: EmbeddingRequest) -> None:
         """Raises InvalidRequest for what this model cannot be asked, whatever the inputs."""
         self.check_embeds()
+        if body.pooling not in (None, self.pooling.how):
+            raise InvalidRequest(
+                f"pooling: {self.name} pools by {self.pooling.how}, found {body.pooling}",
+                param="pooling",
+            )
         if body.dimensions is not None and body.dimensions > self.hidden:
             raise InvalidRequest(
                 f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
@@ -276,8 +276,8 @@ class Frontend:
 
     def check_embeds(self) -> None:
         """Raises InvalidRequest for a model that has no embeddings."""
-        if self.no_embeddings is not None:
-            raise InvalidRequest(f"{self.name} has no embeddings: {self.no_embeddings}")
+        if (unsupported := self.pooling.unsupported) is not None:
+            raise InvalidRequest(f"{self.name} has no embeddings: {unsupported}")
 
     def embedding_call(
         self, body: EmbeddingRequest, inputs: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
@@ -297,10 +297,3 @@ class Frontend:
         if texts := texts_in(given):
             return self.prompts.text_ids(self.texts_work(texts, field, body))
         return ids_in(given)
-
-
-def vocabulary_for_grammars(files: TextFiles, vocab: int) -> LLTokenizer:
-    """The `vocab` tokens of a model as grammars look at them. Raises as `Frontend.load`, and
-    ValueError for a model that has no end token."""
-    tokenizer = files.tokenizer()
-    return grammar_tokenizer(tokenizer, ends_of(files, tokenizer, defaults_of(files)), vocab)

@@ -96,6 +96,8 @@ class RouterConfig:
     """Which of `REASONING_NAMES` says how it marks its thoughts."""
     reranker: str = AUTO
     """Which of `RERANKERS` says how it scores texts."""
+    pooling: str = AUTO
+    """What its engines are told of how vectors are made."""
     limits: RouterLimits = RouterLimits()
     ttft_target_s: float | None = None
     """Who would wait longer for a first token is refused at once."""

@@ -98,6 +98,7 @@ class ModelWatch:
             tool_parser=config.tool_parser,
             reasoning_parser=config.reasoning_parser,
             reranker=config.reranker,
+            pooling=config.pooling,
         )
         self.workers = Workers(
             policy_named(config.policy),

@@ -142,6 +142,12 @@ class EngineConfig:
     prefill_mode: Literal["chunked", "hybrid"] = option("hybrid", one_of("chunked", "hybrid"))
     """hybrid: prefill chunks and decodes share a step. chunked: they take turns. The tokens are the
     same."""
+    pooling: Literal["auto", "last", "mean", "cls"] = option(
+        "auto", one_of("auto", "last", "mean", "cls")
+    )
+    """Whose state an embedding is: the last token's, a mean over all, or (cls) the first token's.
+    auto: as the files of sentence-transformers say, else the last one's. For a mean, and for the
+    first token, all of a text is computed, whatever the prefix cache has of it."""
     target_itl_ms: float | None = option(None, DURATION)
     """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
     eighth of its time at least. 0, and inferred: any, steps are as full as they may be."""

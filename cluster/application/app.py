@@ -200,6 +200,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         tool_parser=config.tool_parser,
         reasoning_parser=config.reasoning_parser,
         reranker=config.reranker,
+        pooling=config.engine_config(1).pooling,
         limits=config.limits.of_router,
         ttft_target_s=in_seconds(config.ttft_p99_ms) if config.limits.refuse_late else None,
         host=config.host,

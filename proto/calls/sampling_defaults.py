@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from llguidance import LLTokenizer
 from pydantic import ValidationError
 
+from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.text.files import GENERATION, TextFiles
 from raylax.proto.text.tokenizer import Tokenizer
@@ -114,3 +116,10 @@ def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:
     """The id of a token, if there is one."""
     id = None if token is None else tokenizer.id_of(token)
     return frozenset() if id is None else frozenset({id})
+
+
+def vocabulary_for_grammars(files: TextFiles, vocab: int) -> LLTokenizer:
+    """The `vocab` tokens of a model as grammars look at them. Raises as `Frontend.load`, and
+    ValueError for a model that has no end token."""
+    tokenizer = files.tokenizer()
+    return grammar_tokenizer(tokenizer, ends_of(files, tokenizer, defaults_of(files)), vocab)

@@ -46,8 +46,8 @@ class EmbeddingRequest(VectorFields):
     )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Count | None = None
-    pooling: Literal["last"] = "last"
-    """Whose state is the vector; see `raylax.proto.text.pooling` for why there is no mean."""
+    pooling: Literal["last", "mean", "cls"] | None = None
+    """Whose state the vector is to be: the engine has one way. None: that."""
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
 

@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from raylax.proto.text.chat_template import DEFAULT, ChatTemplate, ChatTemplates
 from raylax.proto.text.judging import LOGIT_SCORE, Judge, judge_of
-from raylax.proto.text.pooling import MODULES, POOLING, step_of, unsupported
+from raylax.proto.text.pooling import MODULES, POOLING, Pooling, pooling_of, step_of
 from raylax.proto.text.reading import check_file, is_there, read_bytes, read_text
 from raylax.proto.text.template_files import (
     MORE_TEMPLATES,
@@ -114,12 +114,12 @@ class TextFiles:
             ) from None
         return settings
 
-    def why_no_embeddings(self) -> str | None:
-        """What the model's settings for embeddings ask for that raylax does not have, by name."""
+    def pooling(self, asked: str) -> Pooling:
+        """How its vectors are made. `asked`: what a setting says, which may be auto."""
         try:
-            return unsupported(self._listed(POOLING), self._listed(MODULES))
+            return pooling_of(asked, self._listed(POOLING), self._listed(MODULES))
         except (ValueError, AttributeError) as error:
-            return f"{POOLING} or {MODULES} is not valid: {error}"
+            return Pooling(unsupported=f"{POOLING} or {MODULES} is not valid: {error}")
 
     def judge(self, reranker: str, tokenizer: Tokenizer) -> Judge | None:
         """What there is to know of a reranker that generates, see `judge_of`. Raises OSError or

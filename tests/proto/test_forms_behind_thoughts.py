@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
+from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.frontend import Frontend, vocabulary_for_grammars
+from raylax.proto.frontend import Frontend
 from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionRequest

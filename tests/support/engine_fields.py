@@ -66,6 +66,7 @@ SHOWN_BY = {
         "worker/scheduling/test_batch.py",
         "test_in_turns_a_long_prompt_takes_every_other_step",
     ),
+    "pooling": ("worker/api/test_pooling.py", "test_it_is_the_mean_that_transformers_has"),
     "target_itl_ms": (
         "worker/scheduling/test_batch.py",
         "test_a_long_prompt_leaves_the_steps_of_others_short",

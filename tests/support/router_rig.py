@@ -133,6 +133,7 @@ async def running_router(
             "tiny",
             str(open_checkpoint(checkpoint).text),
             TOKEN,
+            pooling=engine.pooling,
             limits=RouterLimits.model_construct(**limits),  # also what no configuration may say
             **config,
         )
@@ -176,6 +177,7 @@ async def a_router(
             "tiny",
             described.max_sequence_length,
             random.Random(1),
+            pooling=settings.pooling,
         )
         service = models.open(frontend, router)
         server, health, port = await serve_grpc(

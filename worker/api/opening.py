@@ -90,7 +90,7 @@ def open_model(
         dicts = [opened.config if one is None else one for one in written]
         files = TextFiles(opened.text)
     with starting("tokenizer and conversation template"):
-        frontend = Frontend.load(files, model, max_sequence_length=0)
+        frontend = Frontend.load(files, model, max_sequence_length=0, pooling=config.pooling)
     whole = config.complete(model=str(checkpoint), model_lib=library or config.model_lib, mode=mode)
     return OpenedModel(whole, where, dicts, frontend)
 

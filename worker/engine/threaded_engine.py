@@ -34,6 +34,7 @@ from raylax.worker.grammars.making import MatcherMaker
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
+from raylax.worker.sampling.pooling import pooled_of
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.sequence import Sequence
@@ -152,7 +153,9 @@ class ThreadedEngine:
         check(request, limits)
         now = self._clock()
         deadline = None if request.deadline_s is None else now + request.deadline_s
-        sequence = Sequence(request, deadline, limits.longest, needs)
+        sequence = Sequence(
+            request, deadline, limits.longest, needs, pooled_of(request, limits.config.pooling)
+        )
         try:
             number = self._commands.accept(
                 request, limits.capacity, lambda: self._operations.add(sequence, limits, now)

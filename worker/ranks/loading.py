@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from raylax.kernels.build import Footprint, build, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
@@ -11,9 +11,10 @@ from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model
 from raylax.kernels.options import IN_MEMORY, ModelOptions, ProgressCallback
 from raylax.kernels.shards import Degree
+from raylax.proto.text.files import TextFiles
 from raylax.worker.comm.errors import CommError
 from raylax.worker.comm.nccl import library as nccl
-from raylax.worker.config import EngineConfig, Sizes
+from raylax.worker.config import ECHO, EngineConfig, Sizes
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
@@ -86,17 +87,44 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
         window=config.sliding_window_size or 0,
         sinks=config.attention_sink_size or 0,
     )
+    taps = (*taps_of(config), *last_tap(config))
     if options.on_gpu:
         check_gpu_ranks(config, degree)
         return replace(
             options,
-            taps=taps_of(config),
+            taps=taps,
             library=config.model_lib,
             overlap_launches=config.overlap_launches,
             graphs=graphs_of(config.opt),
         )
     check_library(config.model_lib)
-    return replace(options, library=given_library_of(config.model_lib), taps=taps_of(config))
+    return replace(options, library=given_library_of(config.model_lib), taps=taps)
+
+
+def pooling_of(config: EngineConfig) -> Literal["last", "mean", "cls"]:
+    """Whose state an embedding is. A checkpoint that means another one has no embeddings: routers
+    say so. Raises KernelsError, OSError, ValueError."""
+    if config.model_lib == ECHO:
+        return "last"
+    return TextFiles(open_checkpoint(config.checkpoint).text).pooling(config.pooling).how
+
+
+def last_tap(config: EngineConfig) -> tuple[int, ...]:
+    """What the last layer comes to, if vectors are made of more than the last row. Raises
+    ConfigError."""
+    if (how := pooling_of(config)) == "last":
+        return ()
+    if degree_of(config).pipeline > 1:
+        raise ConfigError(
+            f"pooling={how!r} needs the last layer on rank 0, found "
+            f"pipeline_parallel_stages={config.pipeline_parallel_stages}"
+        )
+    if taps_of(config):
+        raise ConfigError(
+            f"pooling={how!r} reads what speculative_mode={config.speculative_mode!r} would: one "
+            "of them must be left out"
+        )
+    return (open_checkpoint(config.checkpoint).spec.layers,)
 
 
 def check_gpu_ranks(config: EngineConfig, degree: Degree) -> None:
@@ -241,6 +269,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         model_lib=model.library,
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
+        pooling=pooling_of(config),
         gpu_memory_utilization=config.gpu_memory_utilization or usual_of(model.options).utilization,
         kv_cache_bytes=sizes.pages * page_bytes(config, model),
         max_num_sequence=sizes.max_num_sequence,

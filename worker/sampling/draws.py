@@ -7,6 +7,7 @@ import numpy as np
 from raylax.kernels.model import StepOutput
 from raylax.proto.calls.vector import normalised
 from raylax.proto.vocabulary import TokenLogprobs
+from raylax.worker.sampling.pooling import Pooled
 from raylax.worker.sampling.sampler import NotFinite, Outcome, check_finite
 
 
@@ -21,18 +22,20 @@ class DrawResult(NamedTuple):
     """Why it gets nothing: its own end, which no other sequence of the step has a part in."""
 
 
-def vector(output: StepOutput, row: int, logits_of: tuple[int, ...] = ()) -> DrawResult:
-    """The vector of the last token of the prompt, at length 1; or the logits of these tokens behind
-    it, as they are. Raises NotFinite."""
+def vector(
+    output: StepOutput, row: int, logits_of: tuple[int, ...] = (), pooled: Pooled | None = None
+) -> DrawResult:
+    """The vector of the last token of the prompt, or what was pooled of all of them, at length 1;
+    or the logits of these tokens behind it, as they are. Raises NotFinite."""
     if logits_of:
         logits = output.logits[row][list(logits_of)]
         for value in logits.tolist():
             check_finite(value)
         return DrawResult(embedding=tuple(logits.tolist()))
-    hidden = output.hidden[row]
-    if not np.isfinite(hidden).all():
+    state = output.hidden[row] if pooled is None else pooled.total
+    if not np.isfinite(state).all():
         raise NotFinite("the vector is not finite")
-    return DrawResult(embedding=normalised(hidden.tolist()))
+    return DrawResult(embedding=normalised(state.astype(np.float32).tolist()))
 
 
 def result(output: StepOutput, row: int, outcome: Outcome | None, is_drawn: bool) -> DrawResult:

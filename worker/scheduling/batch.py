@@ -18,6 +18,7 @@ from raylax.kernels.model import PendingStep, StepOutput
 from raylax.proto.vocabulary import Delta
 from raylax.worker.errors import EngineLost
 from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.sampling.pooling import StateReader
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.ahead import flight_behind, followers
 from raylax.worker.scheduling.answers import Answers
@@ -29,7 +30,7 @@ from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.grammars import follow_grammars
 from raylax.worker.scheduling.drafting.verification import verify
 from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, work_of
-from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for
+from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, read_states
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
@@ -69,6 +70,8 @@ class Batch:
     """Draws from the logits of `run`, where that does not."""
     beside: Beside = alone
     """What is done for these sequences while a step runs, in which they are."""
+    states: StateReader | None = None
+    """Reads what vectors are made of that are not of the last row; None: there are no others."""
     trace: StepTrace = field(default_factory=Untraced)
     part_clock: Callable[[], float] = time.perf_counter
     """By which the parts of a step are measured."""
@@ -120,6 +123,8 @@ class Batch:
             self._mark("failed run")
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
+        if self.states is not None:
+            read_states(flight.batch, self.states)
         drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler, flight.branches)
         if self.proposer is not None and not (self.proposer.rests and flight.only_decodes):
             overtaken = flight.pending is not None and not flight.pending.is_last

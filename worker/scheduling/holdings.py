@@ -15,10 +15,14 @@ class Holdings:
     pool: PagePool
 
     def find(self, one: Sequence) -> list[int]:
-        """The pages of its known beginning; at least its last token is computed, for its logits."""
+        """The pages of its known beginning; at least its last token is computed, for its logits,
+        and all tokens of which a state is still to be read."""
         if not self.pool.prefix_cache:
             return []
-        return self.pool.find(one.name_pages(len(one.tokens) - 1))
+        most = len(one.tokens) - 1
+        if one.pooled is not None:
+            most = min(most, one.pooled.tokens)
+        return self.pool.find(one.name_pages(most))
 
     def known(self, one: Sequence) -> int:
         """Tokens of its known beginning, as it is now."""

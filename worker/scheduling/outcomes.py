@@ -12,6 +12,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.worker.sampling.adjustment import forbidding
 from raylax.worker.sampling.constraints import only
 from raylax.worker.sampling.draws import DrawResult, result, vector
+from raylax.worker.sampling.pooling import StateReader
 from raylax.worker.sampling.rules import PLAIN, Row, draws_of
 from raylax.worker.sampling.sampler import NOTHING, NotFinite, Outcome, Sampler, Wish
 from raylax.worker.scheduling.branches import Branch
@@ -63,6 +64,18 @@ class Wanted(NamedTuple):
         """The token of a prompt that stands there, whatever would be drawn; None: one is drawn."""
         prompt, at = self.one.request.prompt, len(self.one.tokens) + len(self.said)
         return prompt[at] if at < len(prompt) else None
+
+
+def read_states(batch: Several[Work], reader: StateReader) -> None:
+    """Read what a step has computed of those whose vector is made of more than their last row."""
+    at = 0
+    for one, count, _ in batch:
+        if (pooled := one.pooled) is not None:
+            wanted = pooled.wants(one.computed, count)
+            before = at - one.computed
+            tokens = range(wanted.start + before, wanted.stop + before)
+            pooled.add(reader.states(tokens) if tokens else (), one.computed + count)
+        at += count
 
 
 def draw_rows(
@@ -180,7 +193,7 @@ def result_of(
         if isinstance(outcome, Exception):
             raise outcome
         if one.request.embed:
-            return vector(output, row, one.request.logits_of)
+            return vector(output, row, one.request.logits_of, one.pooled)
         return result(output, row, outcome, is_drawn)
     except (NotFinite, GrammarError) as error:
         answer = f"after {one.generated + len(said)} tokens of the answer"

@@ -11,6 +11,7 @@ from raylax.proto.vocabulary import Request, TokenLogprobs
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.constraints import Constraints
+from raylax.worker.sampling.pooling import Pooled
 from raylax.worker.sampling.rules import models_rule_of, rule_of
 from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.speculation.proposals import Proposal
@@ -46,6 +47,8 @@ class Sequence:
     """Tokens that it may have at most, prompt and answer."""
     needs: Needs = READY
     """What it waits for, before it may be computed; see `readiness.py`."""
+    pooled: Pooled | None = None
+    """What its vector is made of; None: of its last row, if it wants one."""
     max_tokens: int = field(init=False)
     """Tokens that its answer may have, `history` included."""
     tokens: "array[int]" = field(default_factory=ints)

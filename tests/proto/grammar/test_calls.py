@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from raylax.proto.calls.forms import form_of
+from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.frontend import vocabulary_for_grammars
 from raylax.proto.grammar.checking import checked_grammar
 from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.grammar.matchers import Matchers

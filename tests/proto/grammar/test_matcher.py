@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raylax.proto.frontend import vocabulary_for_grammars
+from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.matcher import GrammarError, Mask
 from raylax.proto.grammar.matchers import MOST_KEPT, Matchers

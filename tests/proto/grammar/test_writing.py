@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.frontend import vocabulary_for_grammars
 from raylax.proto.grammar.checking import check
 from raylax.proto.grammar.constraint import Constraint, Kind
 from raylax.proto.grammar.matchers import Matchers

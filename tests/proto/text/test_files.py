@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 from raylax.proto.text.files import TextFiles
+from raylax.proto.text.pooling import Pooling
 
 
 def write(directory: Path, **files: object) -> TextFiles:
@@ -56,7 +57,7 @@ def test_only_the_configuration_and_the_tokenizer_must_be_there(tmp_path: Path) 
     """What is missing is named."""
     files = TextFiles(tmp_path)
 
-    assert (files.generation_config, files.why_no_embeddings()) == ({}, None)
+    assert (files.generation_config, files.pooling("auto")) == ({}, Pooling())
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         _ = files.config
     with pytest.raises(Exception, match="No such file"):

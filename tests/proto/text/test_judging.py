@@ -60,5 +60,5 @@ def test_the_files_of_sentence_transformers_name_the_tokens(tmp_path: Path) -> N
     loaded = Frontend.load(files, "tiny", 256)
 
     assert loaded.judge == Judge(57, 46)
-    assert "LogitScore" in (loaded.no_embeddings or "")
+    assert "LogitScore" in (loaded.pooling.unsupported or "")
     assert Frontend.load(files, "tiny", 256, reranker="none").judge is None

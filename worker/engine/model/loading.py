@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from raylax.kernels.build import sampler_for
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ProgressCallback
-from raylax.proto.frontend import vocabulary_for_grammars
+from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.text.files import TextFiles
 from raylax.worker.config import ECHO, EngineConfig
 from raylax.worker.engine.model.echo import EchoBatch, EchoExecutor, EchoRoster
 from raylax.worker.engine.model.limits import ModelLimits
 from raylax.worker.engine.model.self_check import SelfCheck
+from raylax.worker.engine.model.states import load_states
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.drafts.loading import load_proposer
 from raylax.worker.ranks.executor import Executor, SingleRank
@@ -86,7 +87,7 @@ def assemble(
         roster = EchoRoster(pool, clock, vocab=model.spec.vocab)
         batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
     else:
-        batch = Batch(Roster(pool, clock), *parts)
+        batch = Batch(Roster(pool, clock), *parts, states=load_states(ready, model))
     matchers = None if echoes else matchers_of(config, model.spec.vocab)
     known_limits = ModelLimits(ready, model.spec.vocab, matchers)
     return LoadedModel(executor, batch, known_limits, SelfCheck(known, clock))

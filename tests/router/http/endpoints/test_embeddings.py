@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import openai
 import pytest
 
 from tests.support.router_rig import (
+    ENGINE,
     PATIENCE_S,
     Rig,
     openai_client_of,
@@ -99,7 +101,8 @@ async def test_many_inputs_are_batched(openai_client: openai.AsyncOpenAI, rig: R
         ({"input": "a", "dimensions": 65}, "dimensions: must be at most 64, found 65"),
         ({"input": "a", "dimensions": 0}, "dimensions: Input should be greater than or equal to 1"),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format: Input should be 'float' or"),
-        ({"input": "a", "pooling": "mean"}, "pooling: Input should be 'last', found 'mean'"),
+        ({"input": "a", "pooling": "mean"}, "pooling: tiny pools by last, found mean"),
+        ({"input": "a", "pooling": "max"}, "pooling: Input should be 'last', 'mean' or 'cls'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -110,6 +113,27 @@ async def test_what_breaks_a_rule_is_a_400(rig: Rig, body: dict[str, Any], words
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith(words)
     assert answer.json()["error"]["param"].split(".")[0] == words.split(":")[0].split(".")[0]
+
+
+async def test_an_engine_may_pool_by_mean(checkpoint: Path, rig: Rig) -> None:
+    """Then its vectors are others, are cut as all are, and score pairs of texts."""
+    async with (
+        running_router(checkpoint, engine=replace(ENGINE, pooling="mean")) as by_mean,
+        httpx.AsyncClient(base_url=by_mean.url, timeout=PATIENCE_S) as http,
+    ):
+        body = {"input": TEXTS, "pooling": "mean"}
+        first, again = [(await http.post("/v1/embeddings", json=body)).json() for _ in range(2)]
+        short = (await http.post("/v1/embeddings", json={**body, "dimensions": 5})).json()
+        pair = {"text_1": TEXTS[0], "text_2": TEXTS[1]}
+        scored = (await http.post("/v1/score", json=pair)).json()
+    last = (await post(rig, {"input": TEXTS})).json()
+    vectors = [one["embedding"] for one in first["data"]]
+
+    assert first["data"] == again["data"] != last["data"]
+    cut = [value / math.hypot(*vectors[1][:5]) for value in vectors[1][:5]]
+    assert short["data"][1]["embedding"] == pytest.approx(cut)
+    cosine = sum(a * b for a, b in zip(*vectors[:2], strict=True))
+    assert scored["data"][0]["score"] == pytest.approx(cosine, abs=1e-6)
 
 
 async def test_an_unknown_model_is_a_404(rig: Rig) -> None:
