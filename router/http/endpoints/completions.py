@@ -1,28 +1,14 @@
 """OpenAI's POST /v1/chat/completions and /v1/completions."""
 
-import time
-
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.answers.openai_chat import ChatWriter
-from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.router.http.endpoints.debug_config import DebugConfigs
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
-from raylax.router.prompts.call_maker import CallMaker
-
-
-async def chat_writer(make: CallMaker, body: ChatCompletionRequest) -> ChatWriter:
-    call = await make.chat(body)
-    return ChatWriter(call, make.model, int(time.time()), body.include_usage, body.counts_on)
-
-
-async def completion_writer(make: CallMaker, body: CompletionRequest) -> CompletionWriter:
-    call = await make.completion(body)
-    return CompletionWriter(call, make.model, int(time.time()), body.include_usage, body.counts_on)
+from raylax.router.prompts.writers import chat_writer, completion_writer
 
 
 def add_completions(routes: Routes, handler: RequestHandler) -> None:
