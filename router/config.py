@@ -60,6 +60,17 @@ class RouterLimits(BaseModel):
     max_responses_bytes: int = Field(64 << 20, ge=0)
     """Bytes of them, each with all turns before it; beyond it, or their number, those that were not
     used for the longest time go."""
+    max_file_bytes: int = Field(200 << 20, ge=1024)
+    """Bytes of a file of /v1/files; larger ones get 413."""
+    max_files_bytes: int = Field(4 << 30, ge=1024)
+    """Bytes of all files of a tenant, those included that its batches write; what is above gets
+    400, or is missing from an output."""
+    max_files: int = Field(1000, ge=1)
+    """Files of a tenant that it has sent or that batches have written, and as many batches."""
+    files_ttl_s: float = Field(30 * 24 * 3600.0, ge=3600, le=365 * 24 * 3600)
+    """How long files are kept if their sender does not say, and what is told of a batch."""
+    batch_lines: int = Field(16, ge=1)
+    """Lines of batches that a router has a model answer at once, while nobody else waits."""
 
     @property
     def bodies_bytes(self) -> int:
@@ -120,6 +131,8 @@ class RouterConfig:
     """Pages of these origins may ask from a browser; "*": all."""
     answers: str = ""
     """A directory where answers outlive routers; empty: they end with their router."""
+    files: str = ""
+    """A directory of files and batches, which outlives the cluster; empty: there are none."""
     tls_cert: str | None = None
     """A file of certificates in PEM, ours first, and its key: gRPC is then encrypted."""
     tls_key: str | None = None

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from raylax.proto.addresses import address_of
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.router.access.keys import from_json
+from raylax.router.batches.runner import BatchRunner
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import ASK_TIMEOUT_S, ModelWatch
@@ -74,6 +75,7 @@ class RouterReplica:
         except RuntimeError as error:
             at = f"port {first.grpc_port} on {first.host}"
             raise OSError(f"{at} cannot be used; choose another by --grpc-port") from error
+        self._batches = BatchRunner(self._models)
         self._patience_s = first.limits.request_timeout_s
         self._node = ray.get_runtime_context().get_node_id()
         self._telling = asyncio.create_task(self._keep_telling())
@@ -184,6 +186,7 @@ class RouterReplica:
     async def __del__(self) -> None:
         """End the replica. Calls by HTTP have ended, Serve has seen to that; those by gRPC end
         first, too."""
+        await self._batches.close()  # another router goes on with them at once
         await self._grpc.stop(grace=self._patience_s)
         for task in (*self._looking, self._telling):
             task.cancel()

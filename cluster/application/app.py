@@ -214,6 +214,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         allowed_hosts=config.allowed_hosts,
         cors_origins=config.cors_origins,
         answers=str(answers_of(directory)) if (directory := run_directory()) else "",
+        files=str(config.files_directory or ""),
         **brought(config),
     )
 

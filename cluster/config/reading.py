@@ -11,6 +11,8 @@ from raylax.cluster.certificates import check_authorities, check_certificate
 from raylax.cluster.config.schema import PARTS, VALUE_ERROR, ClusterConfig
 from raylax.cluster.config.sections import KeyEntry, KeysFile, Section
 from raylax.cluster.errors import UserError
+from raylax.kernels.errors import UntrustedPath
+from raylax.kernels.ownership import check_ours
 from raylax.proto.text.reading import check_file
 from raylax.worker.config import unknown_key
 
@@ -31,7 +33,22 @@ def read_config(
         check_certificate(config.tls_cert, config.tls_key)
     if config.tls_client_ca is not None:
         check_authorities(config.tls_client_ca)
+    if config.files_directory is not None:
+        check_directory(config.files_directory)
     return config if config.api_keys_file is None else with_keys_of(config.api_keys_file, config)
+
+
+def check_directory(path: Path) -> None:
+    """Raises UserError for what is no directory, or one in which another user could exchange what
+    clients have sent. One that is not there is made by who needs it."""
+    try:
+        check_ours(path)
+        if path.exists() and not path.is_dir():
+            raise UserError(f"files_directory: must be a directory, {path} is none")
+    except UntrustedPath as error:
+        raise UserError(f"files_directory: {error.place} {error.why}") from None
+    except OSError as error:
+        raise UserError(f"files_directory: {path}: {error.strerror}") from None
 
 
 def assign(values: dict[str, Any], assignment: str) -> None:

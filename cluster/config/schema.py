@@ -57,6 +57,9 @@ class ClusterConfig(ModelSettings):
     """The certificate's key in PEM."""
     tls_client_ca: Anywhere | None = None
     """Authorities in PEM: clients must then show a certificate that one of them has signed."""
+    files_directory: Anywhere | None = None
+    """Where /v1/files and /v1/batches keep what they are given and make, for all routers of a
+    machine, and for the next start; null: there are none."""
     allowed_hosts: tuple[HostName, ...] = ()
     """Without keys, names in a URL's place for the host besides localhost and `host`; "*": all."""
     cors_origins: tuple[str, ...] = ()

@@ -76,7 +76,23 @@ class Authenticator:
         InvalidRequest for what a header may not say."""
         if level is AccessLevel.PUBLIC:
             return identified
-        key = self._holder(headers)
+        holder = self._with_key(identified, self._holder(headers))
+        if level is AccessLevel.ADMIN_KEY:
+            holder.require_admin("this")
+        priority, timeout_s = priority_in(headers), timeout_in(headers)
+        origin = replace(holder.origin, priority=priority, timeout_s=timeout_s)
+        return replace(holder, origin=origin)
+
+    def on_behalf_of(self, tenant: str, request_id: str) -> Caller | None:
+        """The caller of what somebody has left to be asked, in the lowest class. None while they
+        have no key."""
+        key = ANYBODY if self.open and not tenant else self._keys.named(tenant)
+        if key is None:
+            return None
+        left = Caller(CallOrigin(priority=Priority.LOW), request_id=request_id)
+        return self._with_key(left, key)
+
+    def _with_key(self, identified: Caller, key: Key) -> Caller:
         origin = replace(
             identified.origin,
             tenant=key.name,
@@ -84,16 +100,12 @@ class Authenticator:
             highest=key.priority,
             pages_within="" if self._share_prefixes else key.name,
         )
-        holder = replace(
+        return replace(
             identified,
             origin=origin,
             admin=key.admin,
             limits_left=lambda: self._rate_limiter.headers(key.name, self._clock()),
         )
-        if level is AccessLevel.ADMIN_KEY:
-            holder.require_admin("this")
-        origin = replace(origin, priority=priority_in(headers), timeout_s=timeout_in(headers))
-        return replace(holder, origin=origin)
 
     @contextmanager
     def visit(self, caller: Caller, level: AccessLevel) -> Iterator[None]:

@@ -64,6 +64,10 @@ class Keyring:
         """The share of a tenant; 1 of whoever has no key any more, or needs none."""
         return self._shares.get(tenant, 1.0)
 
+    def named(self, tenant: str) -> Key | None:
+        """The key of this name, if there is one now."""
+        return next((key for key in self._keys if key.name == tenant), None)
+
     def find(self, secret: str) -> Key | None:
         """The holder of a secret, if there is one. What is compared are hashes, of which whoever
         asks chooses nothing but by trying; and all are compared in full, also after a match, so

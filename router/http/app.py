@@ -13,6 +13,8 @@ from raylax.router.access.browser_guard import BrowserGuard
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import AuthenticationMiddleware, with_cors
+from raylax.router.http.batches.batches import add_batches
+from raylax.router.http.batches.files import add_files
 from raylax.router.http.endpoints.cluster import Cluster, add_cluster
 from raylax.router.http.endpoints.completions import add_completions
 from raylax.router.http.endpoints.dashboard import add_dashboard
@@ -45,6 +47,8 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_embeddings(routes, handler)
     add_scores(routes, handler)
     add_tokenize(routes, handler)
+    add_files(routes, models)
+    add_batches(routes, models)
     add_streams(routes, models)
     add_models(routes, models)
     add_health(routes, models)

@@ -10,10 +10,10 @@ from raylax.proto.answers.openai_chat import ChatWriter
 from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.answers.openai_response import ResponseWriter
 from raylax.proto.answers.writer import AnswerWriter
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.responses.conversation import needed_by
 from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.openai.responses.response import PREFIX

@@ -16,6 +16,7 @@ from raylax.proto.client.errors import kinds
 from raylax.proto.errors import RaylaxError
 from raylax.proto.openai import chat, structure
 from raylax.proto.openai import tools as chat_tools
+from raylax.proto.openai.batches.batch import BatchRequest, ExpiresAfter
 from raylax.proto.openai.body import StrictModel
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
@@ -43,7 +44,7 @@ from tests.support.paths import ROOT
 PAGE = (ROOT / "docs" / "api.md").read_text()
 REQUESTS: list[type[StrictModel]] = [
     ChatCompletionRequest, CompletionRequest, ResponsesRequest, MessagesRequest, CountTokensRequest,
-    EmbeddingRequest, ScoreRequest, RerankRequest, TokenizeRequest, DetokenizeRequest,
+    EmbeddingRequest, ScoreRequest, RerankRequest, TokenizeRequest, DetokenizeRequest, BatchRequest,
 ]  # fmt: skip
 TEXT_BODIES = REQUESTS[:5]
 WHERE: dict[type[StrictModel], str] = {
@@ -100,6 +101,7 @@ WHERE: dict[type[StrictModel], str] = {
     a.ToolChoice: "`tool_choice` of messages",
     a.Thinking: "`thinking`",
     a.OutputConfig: "`output_config`",
+    ExpiresAfter: "`expires_after`, `output_expires_after`",
 }
 """What the page calls the objects inside of bodies."""
 RULED: dict[str, list[type[StrictModel]]] = {
@@ -282,6 +284,7 @@ TABLES: dict[type[StrictModel], tuple[str, ...]] = {
     ScoreRequest: (PAIRS, "Scores"),
     RerankRequest: (PAIRS, "Rankings"),
     TokenizeRequest: (PROMPTS, "Tokenize and detokenize"),
+    BatchRequest: ("Batches",),
 }
 """Below which headings the fields of a body are."""
 TOP_OF: dict[str, set[str]] = {

@@ -261,6 +261,24 @@ def test_any_key_of_the_file_can_be_set(tmp_path: Path) -> None:
     assert config.engine == engine
 
 
+def test_where_files_are_kept_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    """One that is not there is made by who needs it."""
+    file, open_to_all = tmp_path / "file", tmp_path / "open"
+    file.touch()
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    for wrong, rule in (
+        (file, f"^files_directory: must be a directory, {file} is none$"),
+        (open_to_all / "x", f"^files_directory: {open_to_all} can be written by other users"),
+    ):
+        with pytest.raises(UserError, match=rule):
+            read_config(None, {"files_directory": wrong})
+
+    missing = tmp_path / "missing"
+    assert read_config(None, {"files_directory": missing}).files_directory == missing
+    assert not missing.exists()
+
+
 @pytest.mark.parametrize(
     ("assignment", "why"),
     [

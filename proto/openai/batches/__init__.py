@@ -1,0 +1,1 @@
+"""OpenAI's files and batches: what is asked, and what is told of them."""
