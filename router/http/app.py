@@ -32,6 +32,7 @@ from raylax.router.http.endpoints.tokenize import add_tokenize
 from raylax.router.http.endpoints.usage import add_usage
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.old_protocol import answer_old_clients
+from raylax.router.http.reference.endpoints import add_reference
 from raylax.router.http.routes import Routes
 from raylax.router.http.sending import AnswerSender
 
@@ -57,6 +58,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_scaling(routes, cluster)
     add_dashboard(routes, models, cluster)
     add_debugging(routes, models)
+    add_reference(routes)
     guard = guard_of(models.config, models.authenticator)
     sender = AnswerSender(models.state.answers, models.config.limits.read_timeout_s)
     app = AuthenticationMiddleware(

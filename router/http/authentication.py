@@ -28,7 +28,7 @@ MOST_ECHOED = 2 << 10
 """Bytes of a browser's question that come back in the answer to it."""
 """Methods that change nothing."""
 OF_THE_CLUSTER = ("/debug", "/cluster", "/metrics", "/dashboard")
-OF_NOBODY = ("/health", "/ping", "/version", "/dashboard")
+OF_NOBODY = ("/health", "/ping", "/version", "/dashboard", "/openapi.json", "/docs")
 """The page at /dashboard asks for the key itself, and its files tell nothing."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from functools import partial
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from starlette.types import Receive, Scope, Send
 
 from raylax.proto.answers.writer import AnswerEvent, AnswerWriter
@@ -24,10 +25,15 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
-
-
 END = b"\n\n"
 """Ends an event: none has an empty line within."""
+
+
+class AnyEvent(BaseModel):
+    """What stands in an event of an API that has many kinds of them."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
 
 
 class ResponseHead:

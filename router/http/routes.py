@@ -1,7 +1,9 @@
 """The paths of the APIs, their methods, and who handles them."""
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,8 +26,22 @@ class Endpoint:
         await answer(scope, receive, send)
 
 
+class Said(NamedTuple):
+    """What a path takes and gives; None: what has no model."""
+
+    takes: type[BaseModel] | None = None
+    gives: type[BaseModel] | None = None
+    streams: type[BaseModel] | None = None
+    """The data of its events, if it gives a stream of them to who asks for one."""
+
+
+NOTHING_SAID = Said()
+
+
 class MethodsRoute(Route):
     """A path that says which methods it has: to who asks by OPTIONS, and to who is wrong."""
+
+    said = NOTHING_SAID
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = self.methods or set()
@@ -44,12 +60,21 @@ class Routes:
     def __init__(self) -> None:
         self.all: list[BaseRoute] = []
 
-    def add(self, path: str, handle: Handler, *methods: str) -> None:
+    def add(self, path: str, handle: Handler, *methods: str, said: Said = NOTHING_SAID) -> None:
         """`{name}` in a path stands for a part of it, and `{name:path}` for all that follows."""
-        self.all.append(MethodsRoute(path, Endpoint(handle), methods=methods))
+        route = MethodsRoute(path, Endpoint(handle), methods=methods)
+        route.said = said
+        self.all.append(route)
 
-    def get(self, path: str, handle: Handler) -> None:
-        self.add(path, handle, "GET")
+    def get(self, path: str, handle: Handler, gives: type[BaseModel] | None = None) -> None:
+        self.add(path, handle, "GET", said=Said(gives=gives))
 
-    def post(self, path: str, handle: Handler) -> None:
-        self.add(path, handle, "POST")
+    def post(
+        self,
+        path: str,
+        handle: Handler,
+        takes: type[BaseModel] | None = None,
+        gives: type[BaseModel] | None = None,
+        streams: type[BaseModel] | None = None,
+    ) -> None:
+        self.add(path, handle, "POST", said=Said(takes, gives, streams))

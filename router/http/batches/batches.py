@@ -16,7 +16,7 @@ from raylax.router.http.batches.paging import page_in
 from raylax.router.http.batches.tenants import Tenants
 from raylax.router.http.body import body_of
 from raylax.router.http.handler import json_response
-from raylax.router.http.routes import Routes
+from raylax.router.http.routes import Routes, Said
 
 MOST_LISTED, LISTED = 100, 20
 
@@ -53,6 +53,6 @@ def add_batches(routes: Routes, models: Models) -> None:
     async def batches(request: Request) -> ASGIApp:
         return await (create if request.method == "POST" else listed)(request)
 
-    routes.add("/v1/batches", batches, "GET", "POST")
+    routes.add("/v1/batches", batches, "GET", "POST", said=Said(takes=BatchRequest))
     routes.get("/v1/batches/{id}", one)
     routes.post("/v1/batches/{id}/cancel", cancel)

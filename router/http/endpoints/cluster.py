@@ -155,4 +155,4 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
     routes.get("/cluster/history", history)
     routes.get("/cluster/events", events)
     if config.enable_debug:
-        routes.post("/debug/call_func_on_all_worker", debug_call)
+        routes.post("/debug/call_func_on_all_worker", debug_call, DebugCall)

@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.openai.chat import ChatCompletionRequest
-from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
+from raylax.proto.openai.completions import Completion, CompletionRequest
 from raylax.router.http.endpoints.debug_config import DebugConfigs
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
@@ -20,5 +20,11 @@ def add_completions(routes: Routes, handler: RequestHandler) -> None:
     async def completions(request: Request) -> ASGIApp:
         return await handler.answer(request, CompletionRequest, completion_writer, instead)
 
-    routes.post("/v1/chat/completions", chat_completions)
-    routes.post("/v1/completions", completions)
+    routes.post(
+        "/v1/chat/completions",
+        chat_completions,
+        ChatCompletionRequest,
+        ChatCompletion,
+        ChatCompletionChunk,
+    )
+    routes.post("/v1/completions", completions, CompletionRequest, Completion, Completion)

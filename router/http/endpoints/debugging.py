@@ -87,6 +87,6 @@ def add_debugging(routes: Routes, models: Models) -> None:
         return StreamingResponse(pieces(await event_trace(models)), media_type="application/json")
 
     if models.config.enable_debug:
-        routes.post("/debug/dump_event_trace", dump_event_trace)
+        routes.post("/debug/dump_event_trace", dump_event_trace, OfModel)
         for name, kind, what, told in ENDPOINTS:
-            routes.post(f"/debug/{name}", handler(kind, what, told))
+            routes.post(f"/debug/{name}", handler(kind, what, told), kind)

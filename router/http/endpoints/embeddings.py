@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.embeddings import EmbeddingList, EmbeddingRequest
 from raylax.router.http.handler import PreparedCall, RequestHandler
 from raylax.router.http.routes import Routes
 from raylax.router.prompts.writers import embedding_writer
@@ -17,4 +17,4 @@ def add_embeddings(routes: Routes, handler: RequestHandler) -> None:
             writer = await handler.made(request, size, making)
         return await handler.whole(request, PreparedCall(service, writer, body.timeout))
 
-    routes.post("/v1/embeddings", embeddings)
+    routes.post("/v1/embeddings", embeddings, EmbeddingRequest, EmbeddingList)

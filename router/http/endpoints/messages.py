@@ -4,8 +4,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.anthropic_message import PREFIX, MessageWriter
-from raylax.proto.anthropic.answer import TokenCount
+from raylax.proto.anthropic.answer import Message, TokenCount
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
+from raylax.router.http.event_stream import AnyEvent
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 from raylax.router.prompts.call_maker import CallMaker
@@ -26,5 +27,5 @@ def add_messages(routes: Routes, handler: RequestHandler) -> None:
                 ticket.used = await handler.made(request, size, counting)
         return json_response(TokenCount(input_tokens=ticket.used))
 
-    routes.post("/v1/messages", messages)
-    routes.post("/v1/messages/count_tokens", count_tokens)
+    routes.post("/v1/messages", messages, MessagesRequest, Message, AnyEvent)
+    routes.post("/v1/messages/count_tokens", count_tokens, CountTokensRequest, TokenCount)

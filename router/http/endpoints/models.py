@@ -34,5 +34,5 @@ def add_models(routes: Routes, known: Models) -> None:
         name = request.path_params["name"]
         return json_response(card(known.named(name), name))
 
-    routes.get("/v1/models", models)
-    routes.get("/v1/models/{name:path}", model)
+    routes.get("/v1/models", models, ModelList)
+    routes.get("/v1/models/{name:path}", model, ModelCard)

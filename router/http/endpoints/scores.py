@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.scores import RankingWriter, ScoreWriter
-from raylax.proto.openai.scores import RerankRequest, ScoreRequest
+from raylax.proto.openai.scores import Ranking, RerankRequest, ScoreList, ScoreRequest
 from raylax.router.http.handler import PreparedCall, RequestHandler
 from raylax.router.http.routes import Routes
 
@@ -27,6 +27,6 @@ def add_scores(routes: Routes, handler: RequestHandler) -> None:
         return await handler.whole(request, PreparedCall(service, writer, body.timeout))
 
     for path in ("/v1/score", "/score"):
-        routes.post(path, score)
+        routes.post(path, score, ScoreRequest, ScoreList)
     for path in ("/v1/rerank", "/rerank", "/v2/rerank"):
-        routes.post(path, rerank)
+        routes.post(path, rerank, RerankRequest, Ranking)

@@ -8,6 +8,7 @@ from raylax.proto.openai.tokenize import (
     DetokenizeRequest,
     DetokenizeResponse,
     TokenizeRequest,
+    TokenizeResponse,
 )
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
@@ -33,5 +34,5 @@ def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
         return json_response(files.tokenizer_info)
 
     routes.get("/tokenizer_info", tokenizer_info)
-    routes.post("/tokenize", tokenize)
-    routes.post("/detokenize", detokenize)
+    routes.post("/tokenize", tokenize, TokenizeRequest, TokenizeResponse)
+    routes.post("/detokenize", detokenize, DetokenizeRequest, DetokenizeResponse)

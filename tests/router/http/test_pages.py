@@ -37,6 +37,8 @@ ROUTES = {
     "GET /dashboard/assets/{name:path}": READS,
     "GET /dashboard/events": READS,
     "GET /usage": READS,
+    "GET /openapi.json": READS,
+    "GET /docs": READS,
     "GET /explain/{call_id}": READS,
     "GET /v1/models": READS,
     "GET /v1/models/{name:path}": READS,

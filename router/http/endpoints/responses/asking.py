@@ -15,9 +15,10 @@ from raylax.proto.openai.body import check_values
 from raylax.proto.openai.responses.conversation import answering, items_for, needed_by
 from raylax.proto.openai.responses.kept import KeptResponse
 from raylax.proto.openai.responses.request import ResponsesRequest
-from raylax.proto.openai.responses.response import PREFIX
+from raylax.proto.openai.responses.response import PREFIX, Response
 from raylax.router.access.held_bytes import held_bytes
 from raylax.router.calls.models import Models
+from raylax.router.http.event_stream import AnyEvent
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 from raylax.router.prompts.call_maker import CallMaker
@@ -34,7 +35,7 @@ def add_responses(routes: Routes, handler: RequestHandler) -> None:
     async def responses(request: Request) -> ASGIApp:
         return await handler.answer(request, ResponsesRequest, writer)
 
-    routes.post("/v1/responses", responses)
+    routes.post("/v1/responses", responses, ResponsesRequest, Response, AnyEvent)
 
 
 async def response_writer(
