@@ -77,11 +77,15 @@ class ModelOptions:
 
     def seen(self, spec: DecoderSpec) -> DecoderSpec:
         """A checkpoint's model as it is computed: with the window of these options in the place of
-        its own, which limits its sequences, for attention here sees all of them else."""
+        its own. Raises CompileError where some of its layers have another one than others."""
         if not self.window:
             return spec
-        positions = spec.unlimited_positions or spec.max_positions
-        return replace(spec, window=self.window, sinks=self.sinks, max_positions=positions)
+        if spec.local is not None and spec.local.window:
+            raise CompileError(
+                f"sliding_window_size must not be set for {spec.architecture}, some of whose "
+                f"layers see a window of {spec.local.window}; found {self.window}"
+            )
+        return replace(spec, window=self.window, sinks=self.sinks)
 
 
 def use_threads(threads: int) -> None:

@@ -52,6 +52,11 @@ class Degree:
                 "tensor_parallel_shards must divide the attention heads, and divide the KV heads "
                 f"or be a multiple of them; found {n} for {spec.heads} heads and {kv} KV heads"
             )
+        if n > 1 and spec.qk_norm == "whole":
+            raise CompileError(
+                "tensor_parallel_shards must be 1 for a model whose norms are of all queries and "
+                f"keys of a token, as in {spec.architecture}; found {n}"
+            )
         if n > groups_of(spec):
             raise CompileError(
                 f"tensor_parallel_shards must be at most {groups_of(spec)}, one for "

@@ -1,7 +1,10 @@
 """A decoder as a table. Every family becomes one of these; every step is built from one."""
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Activation = Literal["silu", "gelu", "gelu_tanh", "relu2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,13 +12,38 @@ class Rope:
     """Rotary position embedding: frequencies theta^(-2i/dim), perhaps scaled."""
 
     theta: float
-    scaling: Literal["none", "linear", "llama3", "factors"] = "none"
+    """0: nothing is turned."""
+    scaling: Literal["none", "linear", "llama3", "yarn", "factors"] = "none"
     factor: float = 1.0
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_positions: int = 8192
     factors: tuple[float, ...] = ()
     """Of scaling `factors`: what each frequency is divided by."""
+    long_factors: tuple[float, ...] = ()
+    """The same where sequences may be longer than the original positions; none: the same ones."""
+    turned: int = 0
+    """Dims of a head that are rotated, its first ones; 0: all."""
+    neighbours: bool = False
+    """Whether a dim is rotated with the next one, instead of with one half of `turned` further."""
+    magnitude: float = 1.0
+    """What cosines and sines are multiplied by."""
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    """Of `yarn`: turns within the original positions, from which on frequencies are kept and below
+    which they are divided."""
+    truncate: bool = True
+    """Of `yarn`: whether the dims between which it blends are whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Layers that attend otherwise than the others do."""
+
+    layers: tuple[int, ...]
+    window: int
+    """Keys that a token sees there, its own among them; 0: all."""
+    rope: Rope
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +75,7 @@ class Fusion:
 
 @dataclass(frozen=True, slots=True)
 class DecoderSpec:
-    """Sizes of a pre-norm decoder with rotary attention and a gated SiLU MLP."""
+    """Sizes and traits of a decoder; as the defaults have it one of the kind of Llama."""
 
     architecture: str
     hidden: int
@@ -60,20 +88,50 @@ class DecoderSpec:
     rope: Rope
     norm_eps: float
     max_positions: int
-    """The longest sequence the model is meant for; a sliding window counts as its limit, because
-    attention here always sees the whole sequence and would differ beyond the window."""
+    """The longest sequence the model is meant for."""
     tied_embeddings: bool
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
     window: int = 0
-    """Keys that a token sees, its own among them; 0: all."""
+    """Keys that a token sees, its own among them; 0: all. `local` layers have another one."""
     sinks: int = 0
     """How many of those are the sequence's first ones, whatever lies between."""
-    unlimited_positions: int = 0
-    """`max_positions` but for the model's own window; 0: it has none."""
     softcap: float = 0.0
     """Of attention: a score s counts as softcap * tanh(s / softcap); 0: as it is."""
+    norm: Literal["rms", "layer"] = "rms"
+    """Layer norms take the mean off first, and have a bias where `norm_bias` says so."""
+    norm_bias: bool = False
+    norm_offset: float = 0.0
+    """What is added to the weights of norms as they lie in a checkpoint."""
+    norm_before: bool = True
+    """Whether attention and the MLP read the residual stream behind a norm."""
+    norm_after: bool = False
+    """Whether what they come to is added to it behind another one."""
+    qk_norm: Literal["", "head", "whole"] = ""
+    """Norms of queries and keys before they are rotated: of each head, or of all heads at once."""
+    parallel: bool = False
+    """Whether the MLP reads what attention reads, not what it has changed."""
+    shared_norm: bool = False
+    """Whether both read it behind the same norm."""
+    activation: Activation = "silu"
+    gated: bool = True
+    head_bias: bool = False
+    learned_positions: int = 0
+    """Positions that have an embedding of their own, which is added to the token's; 0: none."""
+    embed_scale: float = 1.0
+    residual_scale: float = 1.0
+    """What attention and the MLP come to is multiplied by."""
+    query_scale: float = 0.0
+    """Scores are multiplied by; 0: one by the root of a head's dims."""
+    logit_scale: float = 1.0
+    logit_softcap: float = 0.0
+    """As `softcap`, of logits behind their scale."""
+    learned_sinks: bool = False
+    """Whether each query head has a score of its own that takes part in its softmax, and no value:
+    https://arxiv.org/abs/2508.10925."""
+    local: Local | None = None
+    """How some of the layers attend; None: as all do."""
     hidden_padding: int = 0
     """How many of `hidden` are zeros that the model does not have, see `raylax.kernels.padding`."""
     head_padding: int = 0
@@ -103,6 +161,16 @@ class DecoderSpec:
     def own_intermediate(self) -> int:
         """Units of the model's MLP, without padding."""
         return self.intermediate - self.mlp_padding
+
+    @property
+    def score_scale(self) -> float:
+        """What scores are multiplied by."""
+        return self.query_scale or 1 / math.sqrt(self.own_head_dim)
+
+    @property
+    def unlike_llama(self) -> tuple[str, ...]:
+        """Names of the traits in which it is another one than Llama."""
+        return tuple(name for name, usual in LLAMAS.items() if getattr(self, name) != usual)
 
     @property
     def recent(self) -> int:
@@ -139,6 +207,17 @@ class DecoderSpec:
     def padded_drawn(self) -> int:
         """Logits of a row that is drawn from."""
         return panels(self.drawn)
+
+
+TRAITS = (
+    "norm", "norm_before", "norm_after", "qk_norm", "parallel", "activation", "gated", "head_bias",
+    "learned_positions", "embed_scale", "residual_scale", "query_scale", "logit_scale",
+    "logit_softcap", "learned_sinks", "local",
+)  # fmt: skip
+LLAMAS: dict[str, Any] = {
+    one.name: one.default for one in fields(DecoderSpec) if one.name in TRAITS
+}
+"""What each of the traits is in the kind of Llama."""
 
 
 def panels(rows: int) -> int:

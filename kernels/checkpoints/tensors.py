@@ -16,8 +16,14 @@ from raylax.kernels.families import stands_beside, tensors_of
 from raylax.kernels.spec import DecoderSpec
 
 HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached",
-            ".self_attn.bias", ".self_attn.masked_bias")  # fmt: skip
+            ".self_attn.bias", ".self_attn.masked_bias", ".attn.bias", ".attn.masked_bias",
+            ".attention.bias", ".attention.masked_bias")  # fmt: skip
 """Ends of names that older files have, and that say nothing which the config does not."""
+
+
+PREFIXES = ("model.", "transformer.", "gpt_neox.")
+"""Of what a model has without its head."""
+HEADS = ("lm_head.", "embed_out.", "output.")
 
 
 def widened(raw: npt.NDArray[Any], precision: str) -> npt.NDArray[np.float32]:
@@ -65,7 +71,7 @@ T = TypeVar("T", bound=StoredTensor)
 def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[str, T]:
     """Those that a model has, of those that were found. Raises CheckpointError for one that is
     missing, of another shape, or of another model."""
-    expected = {}
+    expected, found = {}, with_prefix(spec, found)
     for name, shape in tensors_of(spec):  # a config may have any number of layers
         if (one := found.get(name)) is None:
             raise CheckpointError(f"{where}: tensor {name} of shape {shape} is missing")
@@ -84,6 +90,15 @@ def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[
             "it the config of these weights?"
         )
     return expected
+
+
+def with_prefix(spec: DecoderSpec, found: Mapping[str, T]) -> Mapping[str, T]:
+    """Those of a model that was saved without its head, by the names that they have with it."""
+    first = next(name for name, _ in tensors_of(spec))
+    prefix = f"{first.partition('.')[0]}."
+    if prefix not in PREFIXES or any(name.startswith(prefix) for name in found):
+        return found
+    return {name if name.startswith(HEADS) else prefix + name: one for name, one in found.items()}
 
 
 def identity_of(where: Path, files: Iterable[Path]) -> str:

@@ -18,21 +18,11 @@ from raylax.kernels.cpu.program import STORED, Program
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import IN_MEMORY, LIBRARY, ModelOptions, ProgressCallback, use_threads
-from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import JitPolicy, Store, check_room, jit_policy, key_of, source_hash
 
 PROGRAM = "program.json"
 LIBRARY_BYTES = 8 << 20
 """More than the libraries of all families have, with the objects that they are linked of."""
-
-
-def check_attention(spec: DecoderSpec) -> None:
-    """Raises CompileError for what only GPUs have kernels for."""
-    if spec.softcap:
-        raise CompileError(
-            f"attention with a softcap ({spec.softcap:g}) is not there on a CPU yet; a GPU has it: "
-            "--device cuda"
-        )
 
 
 class Blueprint:
@@ -47,7 +37,6 @@ class Blueprint:
 
         spec = options.seen(checkpoint.spec)
         options.degree.check(spec)
-        check_attention(spec)
         options.check_taps(spec)
         self.checkpoint, target = checkpoint, cpu(options.target)
         self.quantization = quantization_of(options.quantization, checkpoint, target)

@@ -12,7 +12,7 @@ from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.groups import Kind, own
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.families import weights_of
-from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.families.weight import Weight
 
 PLAIN = ("float32", "bfloat16", "float16")
 CALLED = {

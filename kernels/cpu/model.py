@@ -30,6 +30,9 @@ from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.runtime import as_tensor
 from raylax.kernels.spec import DecoderSpec
 
+MOST_POSITIONS = 1 << 30
+"""A window that sees all keys."""
+
 
 def load_model(
     checkpoint: Path,
@@ -86,6 +89,9 @@ class CpuModel:
         self.page_bytes = self._arrays["pages"][:, 0].nbytes
         self._arrays["place"][:] = astuple(self.place)
         self._arrays["sizes"][3:] = spec.window, spec.sinks
+        if spec.local:
+            self._arrays["local"][list(spec.local.layers)] = 1
+            self._arrays["local"][-1] = spec.local.window or MOST_POSITIONS
         if options.taps:
             self._arrays["tap_at"][:] = -1
             self._arrays["tap_at"][list(options.taps)] = range(len(options.taps))

@@ -14,7 +14,7 @@ from raylax.kernels.checkpoints.base import Blocks, Checkpoint
 from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.cpu.blocks import IN_PANELS, in_f32, in_groups
 from raylax.kernels.cpu.kept import all_in, forms_of
-from raylax.kernels.families.weight_table import Tensor, Weight
+from raylax.kernels.families.weight import Tensor, Weight
 from raylax.kernels.shards import PANEL
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def grouped(piece: Piece, ck: Checkpoint, kind: Kind) -> Groups:
 def laid_out(piece: Piece, tensor: Tensor) -> Array:
     """The rows of a piece where the step wants them, and rows of zeros up to a whole panel."""
     weight, layer = piece.weight, piece.layer
-    if weight.name in ("w_gate_up", "b_gate_up"):
-        half = weight.rows[0]
+    if weight.paired:
+        half = weight.shape[0] // 2
         own = [
             weight.read(tensor, layer, slice(start + piece.first // 2, start + piece.end // 2))
             for start in (0, half)

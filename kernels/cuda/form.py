@@ -51,6 +51,10 @@ class DeviceForm:
         options.check_taps(spec)
         if spec.mlp_bias:
             raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
+        if unlike := spec.unlike_llama:
+            raise CompileError(
+                only_on_cpu(f"{spec.architecture}: {', '.join(unlike)} is not there on CUDA")
+            )
         quantization = quantization_named(options.quantization, dtype)
         sizes = device_sizes(spec, quantization)
         check_cuts(quantization.layers, sizes, options.degree)

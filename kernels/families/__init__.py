@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 
-from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families.base import Config, read_config
-from raylax.kernels.families.llama import LLAMA
-from raylax.kernels.families.mimo import MIMO
-from raylax.kernels.families.mistral import MISTRAL
-from raylax.kernels.families.qwen2 import QWEN2
-from raylax.kernels.families.weight_table import Weight, weight_table
+from raylax.kernels.families.base import read_config
+from raylax.kernels.families.known import FAMILIES
+from raylax.kernels.families.unknown import unknown
+from raylax.kernels.families.values import Config
+from raylax.kernels.families.weight import Weight
+from raylax.kernels.families.weight_table import weight_table
 from raylax.kernels.spec import DecoderSpec
-
-FAMILIES = {family.architecture: family for family in (LLAMA, MIMO, MISTRAL, QWEN2)}
 
 
 def spec_of(config: Config) -> DecoderSpec:
@@ -19,10 +16,7 @@ def spec_of(config: Config) -> DecoderSpec:
     named = config.get("architectures")
     first = named[0] if isinstance(named, list) and named else "none"
     if not isinstance(first, str) or first not in FAMILIES:
-        raise CheckpointError(
-            f"config.json: architecture {first} is not supported; supported are "
-            + ", ".join(sorted(FAMILIES))
-        )
+        raise unknown(str(first), config)
     return read_config(FAMILIES[first], config)
 
 
@@ -42,5 +36,5 @@ def stands_beside(spec: DecoderSpec, name: str) -> bool:
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:
     """Every weight of a step of such a model by name, and where it lies in a checkpoint."""
     if spec.fusion or spec.blocks is not None:
-        return weight_table(spec, {})
-    return weight_table(spec, FAMILIES[spec.architecture].elsewhere)
+        return weight_table(spec)
+    return weight_table(spec, FAMILIES[spec.architecture].layout)

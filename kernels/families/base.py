@@ -1,14 +1,13 @@
 """Reads config.json into a DecoderSpec. A family is a table of where it differs from Llama."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families.weight_table import Names
-from raylax.kernels.spec import DecoderSpec, Rope
-
-Config = Mapping[str, Any]
+from raylax.kernels.families.rope import read_rope
+from raylax.kernels.families.values import MOST, Config, Renamed, count, number, switch
+from raylax.kernels.families.weight_table import AS_LLAMA, Layout
+from raylax.kernels.spec import Activation, DecoderSpec, Rope
 
 
 @dataclass(frozen=True)
@@ -28,138 +27,111 @@ class Family:
     """Whether `sliding_window` limits attention where `use_sliding_window` does not say."""
     default_window: int | None = None
     """What is meant when the config has no sliding_window at all; null is none."""
-    elsewhere: Mapping[str, Names] = field(default_factory=dict)
-    """Tensors of weights that do not lie where Llama has them, see `weight_table`."""
+    layout: Layout = AS_LLAMA
+    """Where its checkpoints have what Llama has elsewhere."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Llama's names of what its config calls otherwise, by its own names."""
+    tied: bool = False
+    """Whether the embedding is the head where `tie_word_embeddings` does not say."""
+    theta: float = 10000.0
+    """Of rotary embedding where the config has none."""
+    turned_share: float = 1.0
+    """Of each head, that is rotated, where `partial_rotary_factor` does not say."""
+    mlp_share: int | None = None
+    """What times `hidden_size` is meant when the config has no intermediate_size; None: it must."""
+    refuses: tuple[str, ...] = ()
+    """Switches of the config that nothing is computed for."""
+    neighbours: bool = False
+    """Whether neighbouring dims are rotated with each other."""
+    eps_key: str = "rms_norm_eps"
+    default_eps: float = 1e-6
+    activation: Activation | None = None
+    """None: as `hidden_act` in the config says."""
+    default_activation: Activation = "silu"
+    """Where that does not say."""
+    traits: Callable[[Config, DecoderSpec], DecoderSpec] | None = None
+    """What else is other than in Llama: from a spec that is as Llama's to the family's own."""
     beside: str = ""
     """How the names of tensors begin that the model does without; empty: there are none."""
 
 
-LARGEST = 1e30
-"""Above any number that is meant."""
-MOST = 2**31 - 1
-"""Of any size in a config: beyond it nothing is meant."""
-
-
-def number(config: Config, key: str, default: float | None = None) -> float:
-    """A positive number of the config; null is as absent. Raises CheckpointError."""
-    value: Any = default if config.get(key) is None else config[key]
-    if type(value) not in (int, float) or not 0 < value < LARGEST:
-        raise CheckpointError(f"config.json: {key} must be a positive number, found {value!r}")
-    return float(value)
-
-
-def count(config: Config, key: str, default: int | None = None) -> int:
-    """A positive integer of the config; null is as absent. Raises CheckpointError."""
-    value: Any = default if config.get(key) is None else config[key]
-    if type(value) is not int or not 0 < value <= MOST:
-        raise CheckpointError(
-            f"config.json: {key} must be a positive integer, at most {MOST}, found {value!r}"
-        )
-    return value
-
-
-def switch(config: Config, key: str, default: bool = False) -> bool:
-    """True or false of the config; null is as absent. Raises CheckpointError."""
-    value = default if config.get(key) is None else config[key]
-    if type(value) is not bool:
-        raise CheckpointError(f"config.json: {key} must be true or false, found {value!r}")
-    return value
-
-
-def rope_table(config: Config) -> Config:
-    """transformers 5 keeps everything in `rope_parameters`, perhaps by kind of layer; older
-    versions in `rope_scaling`, and theta beside it."""
-    key = "rope_parameters" if config.get("rope_parameters") is not None else "rope_scaling"
-    table = {} if config.get(key) is None else config[key]
-    if isinstance(table, dict) and isinstance(nested := table.get("full_attention"), dict):
-        table = nested
-    if not isinstance(table, dict):
-        raise CheckpointError(f"config.json: {key} must be an object, found {table!r}")
-    return table
-
-
-def read_rope(config: Config) -> Rope:
-    """The frequencies. Raises CheckpointError."""
-    table = rope_table(config)
-    theta = number(table, "rope_theta", number(config, "rope_theta", 10000.0))
-    kind = table.get("rope_type") or table.get("type") or "default"
-    for where in (config, table):
-        if number(where, "partial_rotary_factor", 1.0) != 1:
-            raise CheckpointError(
-                "config.json: partial_rotary_factor must be 1, "
-                f"found {where['partial_rotary_factor']!r}"
-            )
-    if kind == "default":
-        return Rope(theta)
-    if kind == "linear":
-        return Rope(theta, "linear", number(table, "factor"))
-    if kind == "llama3":
-        low, high = number(table, "low_freq_factor"), number(table, "high_freq_factor")
-        if low >= high:
-            raise CheckpointError(
-                f"config.json: low_freq_factor must be below high_freq_factor, found {low:g} "
-                f"and {high:g}"
-            )
-        original = count(table, "original_max_position_embeddings")
-        return Rope(theta, "llama3", number(table, "factor"), low, high, original)
-    if kind == "factors":  # what files have that were made for llama.cpp
-        return Rope(theta, "factors", factors=factors_of(table))
-    known = "default, linear, llama3"
-    raise CheckpointError(f"config.json: rope scaling {kind!r} is not supported, only {known}")
-
-
-def factors_of(table: Config) -> tuple[float, ...]:
-    """Raises CheckpointError for what is no list of positive numbers."""
-    values = table.get("factors")
-    if not isinstance(values, list) or not all(
-        isinstance(one, float) and 0 < one < LARGEST for one in values
-    ):
-        raise CheckpointError("config.json: factors must be positive numbers")
-    return tuple(values)
-
-
-def longest_sequence(family: Family, config: Config, rope: Rope) -> tuple[int, int]:
-    """Tokens of the longest sequence that the model is meant for, with its window and without.
-    Linear scaling stretches what `max_position_embeddings` says; with llama3 that is the stretched
-    length already."""
+def longest_sequence(config: Config, rope: Rope) -> int:
+    """Tokens of the longest sequence that the model is meant for. Linear scaling stretches what
+    `max_position_embeddings` says; with others that is the stretched length already."""
     positions = count(config, "max_position_embeddings", 4096)
     if rope.scaling == "linear":
-        positions = min(MOST, max(1, int(positions * rope.factor)))
+        return min(MOST, max(1, int(positions * rope.factor)))
+    return positions
+
+
+def window_of(family: Family, config: Config, positions: int) -> int:
+    """Keys that a token sees, where all layers are alike; 0: all. Raises CheckpointError."""
     absent = family.default_window if "sliding_window" not in config else None
-    window = config.get("sliding_window", absent)
-    if window and switch(config, "use_sliding_window", family.sliding_window):
-        return min(positions, count(config, "sliding_window", absent)), positions
-    return positions, positions
+    if not config.get("sliding_window", absent):
+        return 0
+    if not switch(config, "use_sliding_window", family.sliding_window):
+        return 0
+    window = count(config, "sliding_window", absent)
+    return window if window < positions else 0
 
 
 def read_config(family: Family, config: Config) -> DecoderSpec:
     """The spec of a checkpoint; CheckpointError names the key that does not fit."""
+    theirs = {ours: name for name, ours in family.keys.items()}
+    config = Renamed(config, theirs) if theirs else config
     heads = count(config, "num_attention_heads")
     hidden = count(config, "hidden_size")
     bias, mlp_bias = switch(config, "attention_bias"), switch(config, "mlp_bias")
-    rope = read_rope(config)
-    limited, unlimited = longest_sequence(family, config, rope)
+    head_dim = count(config, "head_dim", family.head_dim or max(1, hidden // heads))
+    rope = read_rope(config, head_dim, family.neighbours, family.theta, family.turned_share)
+    positions = longest_sequence(config, rope)
     spec = DecoderSpec(
         architecture=family.architecture,
         hidden=hidden,
         layers=count(config, "num_hidden_layers"),
         heads=heads,
         kv_heads=count(config, "num_key_value_heads", heads),
-        head_dim=count(config, "head_dim", family.head_dim or max(1, hidden // heads)),
-        intermediate=count(config, "intermediate_size"),
+        head_dim=head_dim,
+        intermediate=count(
+            config, "intermediate_size", family.mlp_share and family.mlp_share * hidden
+        ),
         vocab=count(config, "draft_vocab_size", count(config, "vocab_size")),
         embeds=0 if config.get("draft_vocab_size") is None else count(config, "vocab_size"),
         rope=rope,
-        norm_eps=number(config, "rms_norm_eps", 1e-6),
-        max_positions=limited,
-        unlimited_positions=unlimited if unlimited > limited else 0,
-        tied_embeddings=switch(config, "tie_word_embeddings"),
+        norm_eps=number(config, family.eps_key, family.default_eps),
+        max_positions=positions,
+        window=window_of(family, config, positions),
+        tied_embeddings=switch(config, "tie_word_embeddings", family.tied),
         qkv_bias=bias if family.qkv_bias is None else family.qkv_bias,
         output_bias=bias if family.output_bias is None else family.output_bias,
         mlp_bias=mlp_bias if family.mlp_bias is None else family.mlp_bias,
+        activation=family.activation or activation_of(config, family.default_activation),
     )
+    if family.traits is not None:
+        spec = family.traits(config, spec)
+    for key in family.refuses:
+        if switch(config, key):
+            raise CheckpointError(f"config.json: {key} is not supported in {family.architecture}")
     refuse_what_we_lack(spec, config)
     return spec
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh", "relu2": "relu2",
+}  # fmt: skip
+"""By the names that configs have for them."""
+
+
+def activation_of(config: Config, usual: Activation) -> Activation:
+    """Raises CheckpointError."""
+    if (named := config.get("hidden_act")) is None:
+        return usual
+    if named not in ACTIVATIONS:
+        raise CheckpointError(
+            f"config.json: hidden_act {named!r} is not supported, only {', '.join(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[named]
 
 
 def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
@@ -169,20 +141,17 @@ def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
             "config.json: tie_word_embeddings must be false where draft_vocab_size says that some "
             "of the tokens have logits, found True"
         )
-    activation = config.get("hidden_act") or "silu"
-    if activation not in ("silu", "swish"):
-        raise CheckpointError(
-            f"config.json: hidden_act {activation!r} is not supported, only silu, also called swish"
-        )
     if spec.head_dim % 2:
         raise CheckpointError(
             f"config.json: head_dim must be even, for halves are rotated, found {spec.head_dim}"
         )
-    if spec.rope.factors and len(spec.rope.factors) != spec.head_dim // 2:
-        raise CheckpointError(
-            f"config.json: factors must be {spec.head_dim // 2}, half of a head's dims, found "
-            f"{len(spec.rope.factors)}"
-        )
+    turned = (spec.rope.turned or spec.head_dim) // 2
+    for factors in (spec.rope.factors, spec.rope.long_factors):
+        if factors and len(factors) != turned:
+            raise CheckpointError(
+                f"config.json: factors must be {turned}, half of a head's dims that are rotated, "
+                f"found {len(factors)}"
+            )
     if spec.heads % spec.kv_heads:
         raise CheckpointError(
             "config.json: num_attention_heads must be a multiple of num_key_value_heads, "

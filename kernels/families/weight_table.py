@@ -6,128 +6,98 @@ Hugging Face's Llama; a family may have others.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from raylax.kernels.families.weight import Names, Order, Weight
 from raylax.kernels.padding import unpadded
+from raylax.kernels.rotary import turned_order
 from raylax.kernels.spec import DecoderSpec, Fusion
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
-Names = tuple[str, ...]
-Tensor = Callable[[str, slice], Array]
-"""Some rows of a checkpoint's tensor, by its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A matrix [rows, columns] of the step, or a vector, in every layer or once."""
-
-    name: str
-    tensors: Names
-    """What it is made of in the checkpoint: their rows follow each other. `{layer}` stands for the
-    number of a layer."""
-    rows: tuple[int, ...]
-    """How many rows each of them has."""
-    columns: int | None = None
-    """None: a vector."""
-    row_block: int | None = None
-    """Rows that padding follows: half a head; None: all of a tensor."""
-    column_block: int | None = None
-    """The same of columns."""
-    own: "Weight | None" = None
-    """What a checkpoint has of it, where the rest is padding; None: all."""
-
-    @property
-    def layered(self) -> bool:
-        """Whether every layer has one of its own."""
-        return "{layer}" in self.tensors[0]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the whole weight, in one layer."""
-        return self._shape(sum(self.rows))
-
-    @property
-    def is_matrix(self) -> bool:
-        return self.columns is not None
-
-    def sources(self, layer: int = 0) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """(name, shape) of each tensor that it is made of."""
-        own = self.own or self
-        for name, rows in zip(own.tensors, own.rows, strict=True):
-            yield name.format(layer=layer), own._shape(rows)
-
-    def read(self, tensor: Tensor, layer: int, rows: slice) -> Array:
-        """Some of its rows in a checkpoint that has those of a `tensor` by name."""
-        first, end, _ = rows.indices(sum(self.rows))
-        if self.own is not None:
-            return self._padded(self.own, tensor, layer, first, end)
-        parts, before = [], 0
-        for name, count in zip(self.tensors, self.rows, strict=True):
-            own = slice(max(0, first - before), min(count, end - before))
-            if own.start < own.stop:
-                parts.append(tensor(name.format(layer=layer), own))
-            before += count
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _padded(self, own: "Weight", tensor: Tensor, layer: int, first: int, end: int) -> Array:
-        """The same of one that is padded: rows of a checkpoint stay in their order."""
-        sizes = zip(self.rows, own.rows, strict=True)
-        every = np.concatenate([filled(*one, self.row_block, own.row_block) for one in sizes])
-        before, here = int(every[:first].sum()), every[first:end]
-        count, before = int(here.sum()), min(before, sum(own.rows) - 1)
-        # A row is read in any case: it has the type, and what else columns may be.
-        values = own.read(tensor, layer, slice(before, before + max(1, count)))[:count]
-        if self.columns is None or own.columns is None or own.columns == self.columns:
-            out = np.zeros((end - first, *values.shape[1:]), values.dtype)
-            out[here] = values
-            return out
-        block, own_block = self.column_block or self.columns, own.column_block or own.columns
-        blocks = self.columns // block
-        out = np.zeros((end - first, blocks, block), values.dtype)
-        out[here, :, :own_block] = values.reshape(count, blocks, own_block)
-        return out.reshape(end - first, self.columns)
-
-    def _shape(self, rows: int) -> tuple[int, ...]:
-        return (rows,) if self.columns is None else (rows, self.columns)
-
-
-def filled(size: int, own: int, block: int | None, own_block: int | None) -> npt.NDArray[np.bool_]:
-    """Which rows of a padded tensor are not padding: the first of each block."""
-    there = np.zeros((size // (block or size), block or size), np.bool_)
-    there[:, : own_block or own] = True
-    return there.reshape(-1)
 
 
 def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
-    """The weights of a decoder of these sizes, in the order of the step, where Llama has them."""
-    q, kv = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
-    hidden, mlp, half = spec.hidden, spec.intermediate, spec.head_dim // 2
+    """The weights of a decoder of this spec, in the order of the step, where Llama has them, and
+    those that it has not where most others have them."""
+    hidden = spec.hidden
     yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.embeds or spec.vocab,), hidden)
-    yield Weight("norm_1", of_layer("input_layernorm.weight"), (hidden,))
+    if spec.learned_positions:
+        names, rows = ("model.embed_positions.weight",), (spec.learned_positions,)
+        yield Weight("w_position", names, rows, hidden, plain=True)
+    if spec.norm_before:
+        yield from norm(spec, "norm_1", *of_layer("input_layernorm"))
+    yield from attention_weights(spec)
+    if spec.norm_after:
+        yield from norm(spec, "norm_o", *of_layer("post_attention_layernorm"))
+    if spec.norm_before and not spec.shared_norm:
+        second = "pre_feedforward_layernorm" if spec.norm_after else "post_attention_layernorm"
+        yield from norm(spec, "norm_2", *of_layer(second))
+    yield from mlp_weights(spec)
+    if spec.norm_after:
+        yield from norm(spec, "norm_down", *of_layer("post_feedforward_layernorm"))
+    yield from norm(spec, "norm_f", "model.norm")
+    if not spec.tied_embeddings:
+        yield Weight("w_head", ("lm_head.weight",), (spec.vocab,), hidden)
+    if spec.head_bias:
+        bias = Weight("b_head", ("lm_head.bias",), (spec.vocab,))
+        yield replace(bias, rows=(spec.padded_vocab,), own=bias)
+
+
+def norm(spec: DecoderSpec, name: str, tensor: str) -> Iterator[Weight]:
+    """Of the residual stream."""
+    yield Weight(name, (f"{tensor}.weight",), (spec.hidden,), offset=spec.norm_offset)
+    if spec.norm_bias:
+        yield Weight(f"{name}_bias", (f"{tensor}.bias",), (spec.hidden,))
+
+
+def attention_weights(spec: DecoderSpec) -> Iterator[Weight]:
+    """Those of a layer's attention."""
+    q, kv = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+    dim, half, hidden = spec.head_dim, spec.head_dim // 2, spec.hidden
+    turned = turned_order(spec)
     qkv = [f"self_attn.{name}_proj" for name in "qkv"]
-    rows = of_layer(*(f"{name}.weight" for name in qkv))
-    yield Weight("w_qkv", rows, (q, kv, kv), hidden, half)
+    rows, order = (q, kv, kv), None if turned is None else order_of_heads(spec, turned)
+    weights = of_layer(*(f"{name}.weight" for name in qkv))
+    yield Weight("w_qkv", weights, rows, hidden, half, order=order)
     if spec.qkv_bias:
-        yield Weight("b_qkv", of_layer(*(f"{name}.bias" for name in qkv)), (q, kv, kv), None, half)
+        biases = of_layer(*(f"{name}.bias" for name in qkv))
+        yield Weight("b_qkv", biases, rows, None, half, order=order)
+    if spec.qk_norm == "head":
+        names = of_layer("self_attn.q_norm.weight", "self_attn.k_norm.weight")
+        both = None if turned is None else np.concatenate([turned, dim + turned])
+        yield Weight("norm_qk", names, (dim, dim), None, half, order=both, offset=spec.norm_offset)
+    if spec.qk_norm == "whole":
+        names = of_layer("self_attn.q_norm.weight", "self_attn.k_norm.weight")
+        both = None if order is None else order[: q + kv]
+        yield Weight("norm_qk", names, (q, kv), None, half, order=both)
+    if spec.learned_sinks:
+        yield Weight("sinks", of_layer("self_attn.sinks"), (spec.heads,))
     yield Weight("w_o", of_layer("self_attn.o_proj.weight"), (hidden,), q, column_block=half)
     if spec.output_bias:
         yield Weight("b_o", of_layer("self_attn.o_proj.bias"), (hidden,))
-    yield Weight("norm_2", of_layer("post_attention_layernorm.weight"), (hidden,))
-    gate_up = "mlp.gate_proj", "mlp.up_proj"
-    yield Weight("w_gate_up", of_layer(*(f"{n}.weight" for n in gate_up)), (mlp, mlp), hidden)
+
+
+def mlp_weights(spec: DecoderSpec) -> Iterator[Weight]:
+    """Those of a layer's MLP; without gates `w_gate_up` is the first of two matrices."""
+    hidden, mlp = spec.hidden, spec.intermediate
+    into = ("mlp.gate_proj", "mlp.up_proj") if spec.gated else ("mlp.up_proj",)
+    rows = (mlp,) * len(into)
+    weights, both = of_layer(*(f"{n}.weight" for n in into)), spec.gated
+    yield Weight("w_gate_up", weights, rows, hidden, mlp, paired=both)
     if spec.mlp_bias:
-        yield Weight("b_gate_up", of_layer(*(f"{n}.bias" for n in gate_up)), (mlp, mlp))
+        biases = of_layer(*(f"{n}.bias" for n in into))
+        yield Weight("b_gate_up", biases, rows, None, mlp, paired=both)
     yield Weight("w_down", of_layer("mlp.down_proj.weight"), (hidden,), mlp)
     if spec.mlp_bias:
         yield Weight("b_down", of_layer("mlp.down_proj.bias"), (hidden,))
-    yield Weight("norm_f", ("model.norm.weight",), (hidden,))
-    if not spec.tied_embeddings:
-        yield Weight("w_head", ("lm_head.weight",), (spec.vocab,), hidden)
+
+
+def order_of_heads(spec: DecoderSpec, turned: Order) -> Order:
+    """Rows of queries, keys and values, of which the dims of each of the first two are `turned`."""
+    heads, dim = spec.heads + spec.kv_heads, spec.head_dim
+    rotated = np.arange(heads)[:, None] * dim + turned
+    values = np.arange(heads * dim, (heads + spec.kv_heads) * dim)
+    return np.concatenate([rotated.ravel(), values])
 
 
 def draft_weights(spec: DecoderSpec, fusion: Fusion) -> Iterator[Weight]:
@@ -178,15 +148,45 @@ def of_layer(*names: str) -> Names:
     return tuple(f"model.layers.{{layer}}.{name}" for name in names)
 
 
-def weight_table(spec: DecoderSpec, elsewhere: Mapping[str, Names]) -> dict[str, Weight]:
-    """Every weight by name. `elsewhere`: the tensors of those that do not lie where Llama has them.
+@dataclass(frozen=True)
+class Layout:
+    """Where a family's checkpoints have the weights that do not lie where Llama has them."""
+
+    elsewhere: Mapping[str, Names] = field(default_factory=dict)
+    """Tensors by the weight's name. One where Llama has several: their rows follow each other in
+    it."""
+    transposed: frozenset[str] = frozenset()
+    """Matrices whose tensors have their columns as rows."""
+    qkv: Callable[[DecoderSpec], Order] | None = None
+    """Where the rows of queries, keys and values, in this order, are in their tensor; None: so."""
+
+    def of(self, weight: Weight, spec: DecoderSpec) -> Weight:
+        """A weight as it lies there."""
+        tensors = self.elsewhere.get(weight.name, weight.tensors)
+        rows, order = weight.rows, weight.order
+        if len(tensors) < len(rows):
+            rows = (sum(rows),)
+        if self.qkv is not None and weight.name in ("w_qkv", "b_qkv"):
+            there = self.qkv(spec)
+            order = there if order is None else there[order]
+        return replace(
+            weight, tensors=tensors, rows=rows, order=order,
+            own=weight.own and self.of(weight.own, spec),
+            transposed=weight.name in self.transposed,
+        )  # fmt: skip
+
+
+AS_LLAMA = Layout()
+
+
+def weight_table(spec: DecoderSpec, layout: Layout = AS_LLAMA) -> dict[str, Weight]:
+    """Every weight by name.
 
     Without a `w_head`, `w_embed` is the head as well. Those of a padded spec read zeros where a
     checkpoint has nothing.
     """
-    table = {}
-    for weight, own in zip(weights_in(spec), weights_in(unpadded(spec)), strict=True):
-        tensors = elsewhere.get(weight.name, weight.tensors)
-        given = None if own.shape == weight.shape else replace(own, tensors=tensors)
-        table[weight.name] = replace(weight, tensors=tensors, own=given)
+    table, own_spec = {}, unpadded(spec)
+    for weight, own in zip(weights_in(spec), weights_in(own_spec), strict=True):
+        weight, own = layout.of(weight, spec), layout.of(own, own_spec)
+        table[weight.name] = weight if own.shape == weight.shape else replace(weight, own=own)
     return table

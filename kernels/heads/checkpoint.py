@@ -17,7 +17,7 @@ from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families.base import count, switch
+from raylax.kernels.families.values import count, switch
 from raylax.kernels.heads.config import (
     check_same,
     config_in,

@@ -8,7 +8,8 @@ from typing import Any
 
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families.base import Config, Family, count, read_config, switch
+from raylax.kernels.families.base import Family, read_config
+from raylax.kernels.families.values import Config, count, switch
 from raylax.kernels.spec import DecoderSpec
 
 SPECULATORS = "speculators_model_type"

@@ -31,7 +31,7 @@ from raylax.kernels.cuda.build import build_read, load_read, sizes
 from raylax.kernels.cuda.heads.medusa import MedusaOnDevice
 from raylax.kernels.draws.rules import StepDraws
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families.base import count
+from raylax.kernels.families.values import count
 from raylax.kernels.heads.config import check_same, config_in, named_after
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
 from raylax.kernels.model import Floats, StepOutput

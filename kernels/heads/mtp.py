@@ -19,7 +19,7 @@ from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import FAMILIES
+from raylax.kernels.families.known import FAMILIES
 from raylax.kernels.heads.of_base import of_base
 from raylax.kernels.model import Ints
 from raylax.kernels.spec import DecoderSpec, Fusion

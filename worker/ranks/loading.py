@@ -276,7 +276,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,
         prefill_chunk_size=sizes.prefill_chunk_size,
-        sliding_window_size=model.options.window,
+        sliding_window_size=model.spec.window,
         attention_sink_size=model.options.sinks,
         max_history_size=0,
         kv_state_kind="kv_cache",

@@ -7,7 +7,8 @@ from tvm.script.ir_builder import tirx as T
 from raylax.kernels.cpu.step.attention import Rows, Tile
 from raylax.kernels.cpu.step.emitter import Emitter
 from raylax.kernels.cpu.step.softmax import Partial
-from raylax.kernels.cpu.step.worklist import ROWS, WHOLE
+from raylax.kernels.cpu.step.worklist import KEYS, ROWS, WHOLE
+from raylax.kernels.cpu.tir.activations import LOG2_E
 from raylax.kernels.cpu.tir.emit import Expr, lanes
 from raylax.kernels.shards import GROUP
 
@@ -38,6 +39,9 @@ class Attention:
             tile = self._tile(rows, sequence, head)
             total = Partial(ROWS, s.head_dim, rows.used)
             total.clear()
+            if self.spec.local:  # blocks that are out of sight of all rows weigh nothing
+                seen = T.floordiv(T.max(rows.limit(0) - self.e.window, 0), KEYS)
+                begin = T.Bind(T.Select(slot == WHOLE, T.max(begin, T.min(seen, end - 1)), begin))
             with tile.blocks(begin, end) as (number, block), T.If(slot == WHOLE):
                 with T.Then():
                     total.merge(block)
@@ -68,7 +72,7 @@ class Attention:
         return Rows(first, self.spec.queries_per_kv_head, start, count, before)
 
     def _tile(self, rows: Rows, sequence: Expr, head: Expr) -> Tile:
-        dim, own = self.spec.head_dim, self.spec.own_head_dim
+        s, dim = self.spec, self.spec.head_dim
 
         def query(row: int, j: int) -> Expr:
             query_head = head * rows.group + rows.query_head(row)
@@ -79,10 +83,12 @@ class Attention:
 
         pages, registers = self.b["pages"], self.e.registers
         sizes = self.b["sizes"]
-        window = T.Bind(sizes[3]) if self.spec.window else None
-        sinks = T.Bind(sizes[4]) if self.spec.sinks else None
-        where = self.e.pages, registers, pages, head, dim, own
-        return Tile(*where, window, sinks, query, rows, page_id)
+        window = T.Bind(sizes[3]) if s.window else None
+        sinks = T.Bind(sizes[4]) if s.sinks else None
+        if s.local:
+            window = self.e.window
+        where = self.e.pages, registers, pages, head, dim
+        return Tile(*where, s.score_scale, s.softcap, window, sinks, query, rows, page_id)
 
     def _kept_at(self, slot: Expr, head: Expr) -> Expr:
         return (slot * self.spec.kv_heads + head) * ROWS
@@ -92,6 +98,9 @@ class Attention:
         dim = self.spec.head_dim
         token = T.Bind(rows.token(row))
         query_head = T.Bind(head * rows.group + rows.query_head(row))
+        if self.spec.learned_sinks:
+            first = self.e.place["first_head"] if self.e.sharded else 0
+            total.see_sink(at, self.b["sinks"][first + query_head] * T.float32(LOG2_E))
         vectors = total.normalised(at)
         for g in range(dim // GROUP):
             group = query_head * (dim // GROUP) + g

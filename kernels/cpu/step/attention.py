@@ -8,7 +8,6 @@ keys weigh exactly 0, and slots past the end of a sequence hold values of 0 (`be
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from tvm.script.ir_builder import tirx as T
 from raylax.kernels.cpu.step.pages import INT8Pages, Pages
 from raylax.kernels.cpu.step.softmax import LEAST, MASKED, Partial
 from raylax.kernels.cpu.step.worklist import KEYS, ROWS
+from raylax.kernels.cpu.tir.activations import LOG2_E, tanh
 from raylax.kernels.cpu.tir.dot import Block, Sums, blocks
 from raylax.kernels.cpu.tir.emit import (
     Expr,
@@ -83,8 +83,10 @@ class Tile:
     pages: Any
     head: Expr
     dim: int
-    own_dim: int
-    """Of the model's heads, which may have fewer."""
+    scale: float
+    """What scores are multiplied by."""
+    softcap: float
+    """As in the spec."""
     window: Expr | None
     """Keys that a row sees, as in the spec; None: all."""
     sinks: Expr | None
@@ -107,8 +109,8 @@ class Tile:
         self._load_queries()
 
     def _load_queries(self) -> None:
-        """Queries scaled by log2(e) / sqrt(own_dim): the softmax is one of powers of two."""
-        scale = T.float32(math.log2(math.e) / math.sqrt(self.own_dim))
+        """Queries scaled by log2(e), too: the softmax is one of powers of two."""
+        scale = T.float32(LOG2_E * self.scale)
         for row in range(ROWS):
             for j in range(self.dim // 16):
                 at = lanes((row * self.dim + j * 16) // self.per, 16 // self.per)
@@ -168,6 +170,10 @@ class Tile:
                     found = Register(total)
                     if self.scales:
                         found.set(found.get() * self.scales(self.pages, page[r], 0, self.head))
+                    if self.softcap:
+                        cap = LOG2_E * self.softcap
+                        share = Register(found.get() * f32(1 / cap))
+                        found.set(f32(cap) * tanh(share.get()))
                     score = self._masked(found.get(), lanes(at[r] * PAGE_SIZE), row)
                     T.buffer_store(
                         self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE_SIZE)]

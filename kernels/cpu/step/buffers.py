@@ -1,5 +1,6 @@
 """What the functions of a step are given: every buffer by name, with its shape and its kind."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from raylax.kernels.cpu.formats import Quantization
@@ -8,22 +9,15 @@ from raylax.kernels.cpu.program import LINE, Buffer
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
 from raylax.kernels.cpu.tir.exchange import FLAGS
-from raylax.kernels.families.weight_table import Weight, weights_in
+from raylax.kernels.families.weight import Weight
+from raylax.kernels.families.weight_table import weights_in
 from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.shards import PANEL, Degree, Place
 from raylax.kernels.spec import DecoderSpec, Fusion
 
-LAYERS = (
-    "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "add_o", "norm_2", "gate_up",
-    "round_h", "down", "add_down",
-)  # fmt: skip
-TAPPED = ("embed", "tap", *LAYERS[1:], "last_tap")
-"""The same where residual streams are kept."""
-FUSED = ("embed", "join", "fc", *LAYERS[1:])
-"""The same of a draft head."""
 FEATURES = ("take", "fc")
 HEAD = ("norm_f", "head", "argmax")
-"""Operators in the order in which they run; not every step has them all."""
+"""Operators in the order in which they run."""
 
 MEETS = {
     "a": "w_qkv", "o": "w_o", "m": "w_gate_up", "h": "w_down", "f": "w_head", "p": "w_fc",
@@ -88,6 +82,16 @@ def inputs(local: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
     }
 
 
+def tables(spec: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
+    """Rotary embedding; where there are local layers, of both kinds. `local`: for each layer
+    whether it is one, and last the window of those."""
+    length, angles = c.sequence_length, spec.head_dim // 2
+    if not spec.local:
+        return {name: growing("table", length, angles, dtype=F32) for name in ("cos", "sin")}
+    both = Buffer((2, length, angles), F32, "table", free=(1,))
+    return {"cos": both, "sin": both, "local": growing("input", spec.layers + 1)}
+
+
 def work_list_bounds(local: DecoderSpec, c: Capacity) -> Bounds:
     group, kv_heads = local.queries_per_kv_head, local.kv_heads
     return bounds(c.tokens, c.rows, c.sequence_length, group, kv_heads, c.workers)
@@ -114,6 +118,10 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         "normed": growing("work", c.rows, hidden, dtype=F32),
         "chosen": growing("work", c.rows),
     }
+    if local.norm_after:
+        made["y"] = growing("work", c.tokens, hidden, dtype=F32)
+    if local.qk_norm == "whole":
+        made["k"] = growing("work", c.tokens, local.kv_heads * local.head_dim, dtype=F32)
     wide = [hidden, attended, local.intermediate, local.qkv_columns]
     if fusion := local.fusion:
         wide.append(joined_columns(local, fusion))
@@ -149,7 +157,32 @@ def operators(function: str, spec: DecoderSpec, c: Capacity) -> tuple[str, ...]:
             return FEATURES
         case "heads":
             return medusas_operators(spec.blocks or 0)
-    return FUSED if spec.fusion else TAPPED if c.taps else LAYERS
+    return tuple(layers_operators(spec, c))
+
+
+def layers_operators(spec: DecoderSpec, c: Capacity) -> Iterator[str]:
+    """Of all layers, and before the first one; not every step has them all."""
+    yield "embed"
+    if spec.fusion:
+        yield from ("join", "fc")
+    if c.taps:
+        yield "tap"
+    yield "norm_1"
+    if spec.parallel:
+        yield "norm_2"
+    yield "qkv"
+    if spec.qk_norm == "whole":
+        yield "norm_qk"
+    yield from ("attention", "merge", "round_o", "o", "add_o")
+    if spec.norm_after:
+        yield "norm_o"
+    if not spec.parallel:
+        yield "norm_2"
+    yield from ("gate_up", "round_h", "down", "add_down")
+    if spec.norm_after:
+        yield "norm_down"
+    if c.taps:
+        yield "last_tap"
 
 
 def clocks(layers: int, operators: int, workers: int) -> dict[str, Buffer]:
@@ -213,12 +246,11 @@ def buffers(
     are when it is made."""
     if spec.blocks is not None:
         return medusas_buffers(spec, q, c)
-    local, shards, angles = degree.local(spec), degree.tensor, spec.head_dim // 2
+    local, shards = degree.local(spec), degree.tensor
     page = (local.layers, 1, 2, local.kv_heads, pages.words(spec.head_dim))
     return {
         **{one.name: weight_buffer(one, spec, q) for one in weights_in(spec)},
-        "cos": growing("table", c.sequence_length, angles, dtype=F32),
-        "sin": growing("table", c.sequence_length, angles, dtype=F32),
+        **tables(spec, c),
         "pages": Buffer(page, pages.dtype, "state", free=(0, 1)),
         **inputs(local, c),
         **activations(local, q, c),

@@ -62,6 +62,8 @@ class Emitter:
     """The rank's `Place`."""
     exchange: Exchange | None
     """None: one rank computes whole layers."""
+    window: Expr = None
+    """Keys that a token sees in this layer, where there are local ones."""
 
     @property
     def tiles(self) -> Expr:

@@ -6,7 +6,8 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.program import LOGITS
 from raylax.kernels.cpu.step.emitter import Emitter
-from raylax.kernels.cpu.tir.emit import Register, intrinsic, lanes, splat
+from raylax.kernels.cpu.tir.activations import tanh
+from raylax.kernels.cpu.tir.emit import Expr, Register, intrinsic, lanes, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
 from raylax.kernels.shards import PANEL
 
@@ -35,8 +36,20 @@ class Head:
             out = e.product("f", self.spec.hidden, tile, "w_head", [panel])
             with e.rows_of(tile) as (m, row):
                 for half in range(2):
-                    value = out[lanes(m * PANEL + half * 16)]
-                    self.b["logits"].store(value, row, lanes(panel * PANEL + half * 16))
+                    at = lanes(panel * PANEL + half * 16)
+                    value = self._meant(out[lanes(m * PANEL + half * 16)], at)
+                    self.b["logits"].store(value, row, at)
+
+    def _meant(self, product: Expr, at: Expr) -> Expr:
+        """The logits that products become: with their bias, scale and cap."""
+        s = self.spec
+        value = product + self.b["b_head"][at] if s.head_bias else product
+        if s.logit_scale != 1:
+            value = value * constant(s.logit_scale)
+        if not s.logit_softcap:
+            return value
+        share = Register(value * constant(1 / s.logit_softcap))
+        return constant(s.logit_softcap) * tanh(share.get())
 
     def _argmax(self) -> None:
         """The first index of the largest logit, the padding of the vocabulary left out; on the

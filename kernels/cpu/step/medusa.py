@@ -3,7 +3,8 @@
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.step.operators import Operators
-from raylax.kernels.cpu.tir.emit import Register, lanes, silu
+from raylax.kernels.cpu.tir.activations import silu
+from raylax.kernels.cpu.tir.emit import Register, lanes
 from raylax.kernels.shards import PANEL
 
 

@@ -1,11 +1,12 @@
-"""The gated MLP of a layer: two regions, and one more where a format rounds whole rows."""
+"""The MLP of a layer, gated or not: two regions, and one more where a format rounds whole rows."""
 
 from dataclasses import dataclass
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.step.operators import Operators
-from raylax.kernels.cpu.tir.emit import Expr, Register, lanes, silu, splat
+from raylax.kernels.cpu.tir.activations import activated
+from raylax.kernels.cpu.tir.emit import Expr, Register, lanes, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
 from raylax.kernels.shards import GROUP, PANEL
 
@@ -27,25 +28,30 @@ class MLP:
         self.e.project("down", "h", self.spec.intermediate, first, meeting, bias)
 
     def _gate_up(self) -> None:
-        """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
+        """activated(gate) * up of 32 columns; a panel holds 16 columns of each. Without gates it
+        holds 32 columns of activated(up)."""
         s, e = self.spec, self.e
-        groups = s.intermediate // GROUP
+        groups, width = s.intermediate // GROUP, PANEL * (2 if s.gated else 1)
         with e.queue.region("gate_up", groups) as g, T.serial(0, e.tiles) as tile:
             group = T.Bind(g + self.place["first_group"]) if e.sharded else g
-            out = e.product("m", s.hidden, tile, "w_gate_up", [group * 2, group * 2 + 1])
+            panels = [group * 2, group * 2 + 1] if s.gated else [group]
+            out = e.product("m", s.hidden, tile, "w_gate_up", panels)
             with e.rows_of(tile) as (m, row):
                 pair = []
                 for p in range(2):
-                    at = m * 2 * PANEL + p * PANEL
-                    gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
+                    at = p * PANEL if s.gated else p * 16
+                    parts = [Register(out[lanes(m * width + at)])]
+                    if s.gated:
+                        parts.append(Register(out[lanes(m * width + at + 16)]))
                     if s.mlp_bias:
-                        of = group * 2 * PANEL + p * PANEL
-                        for value, first in ((gate, of), (up, of + 16)):
-                            value.set(value.get() + e.b["b_gate_up"][lanes(first)])
-                    gated = Register(silu(gate.get()) * up.get())
+                        for i, value in enumerate(parts):
+                            bias = e.b["b_gate_up"][lanes(group * width + at + i * 16)]
+                            value.set(value.get() + bias)
+                    gated = activated(s.activation, parts[0].get())
+                    unit = Register(gated * parts[1].get() if s.gated else gated)
                     if e.sharded:
-                        gated.set(T.Select(self._is_own(group), gated.get(), constant(0)))
-                    pair.append(gated)
+                        unit.set(T.Select(self._is_own(group), unit.get(), constant(0)))
+                    pair.append(unit)
                 e.store_group("h", s.intermediate, row, g, pair)
         e.close_rows("round_h", "h", s.intermediate)
 

@@ -1,30 +1,26 @@
-"""The fused operators of a decoder around its blocks: embedding, norms, projections.
+"""The fused operators of a decoder around its blocks: embedding and projections.
 
 Each is one region of the work queue.
 """
 
-import contextlib
-from collections.abc import Iterator
-
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.program import SLICES
-from raylax.kernels.cpu.step.emitter import Emitter
+from raylax.kernels.cpu.step.norms import Norms
 from raylax.kernels.cpu.step.pages import begin_values
 from raylax.kernels.cpu.tir.emit import (
     Expr,
     Register,
     fma,
-    intrinsic,
     lanes,
     splat,
 )
 from raylax.kernels.cpu.tir.emit import f32 as constant
-from raylax.kernels.shards import GROUP, PANEL
+from raylax.kernels.shards import PANEL
 
 
-class Operators(Emitter):
-    """All operators but the blocks: attention (`attend.py`), MLP (`mlp.py`) and head
+class Operators(Norms):
+    """All operators but norms and the blocks: attention (`attend.py`), MLP (`mlp.py`) and head
     (`head.py`)."""
 
     def embed(self, out: str = "x") -> None:
@@ -32,9 +28,20 @@ class Operators(Emitter):
         rows = T.Select(self.place["first_layer"] == 0, self.tokens, 0)
         with self.queue.region("embed", rows) as row:
             token = T.Bind(self.b["ids"][row])
-            store = lambda d, value: self.b[out].store(value, row, d)  # noqa: E731
+
+            def store(d: Expr, value: Expr) -> None:
+                self.b[out].store(self._meant(value, row, d), row, d)
+
             fmt = self.format_of("w_embed")
             fmt.gather(self.b["w_embed"], token, self.spec.hidden, store)
+
+    def _meant(self, value: Expr, row: Expr, at: Expr) -> Expr:
+        """An embedding as the model takes it: scaled, and with that of its position."""
+        if self.spec.embed_scale != 1:
+            value = value * T.float32(self.spec.embed_scale)
+        if not self.spec.learned_positions:
+            return value
+        return value + self.b["w_position"][T.Bind(self.b["positions"][row]), at]
 
     def tap(self, name: str, layer: Expr) -> None:
         """Keeps `x` as it comes to a layer, if that is wanted."""
@@ -43,64 +50,6 @@ class Operators(Emitter):
         with self.queue.region(name, rows) as row, T.serial(0, hidden // 16) as j:
             value = self.b["x"][row, lanes(j * 16)]
             self.b["taps"].store(value, row, lanes(at * hidden + j * 16))
-
-    def normalise(
-        self,
-        weight: str | None,
-        out: str,
-        select: str | None = None,
-        keep: str | None = None,
-        name: str | None = None,
-        source: str = "x",
-    ) -> None:
-        """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it, and in
-        f32 in `keep`. Without a weight nothing is done to what is stored. `name`: the operator's,
-        where it is not the weight's."""
-        hidden = self.spec.hidden
-        with self.queue.region(name or weight or out, self.tokens) as i:
-            row = T.Bind(self.b[select][i]) if select else i
-            with self.normed(source, row, weight) as (group, at, pair):
-                self.store_group(out, hidden, i, group, pair)
-                if keep:
-                    for a, value in zip(at, pair, strict=True):
-                        self.b[keep].store(value.get(), i, a)
-            self.close_row(out, hidden, i)
-
-    @contextlib.contextmanager
-    def normed(
-        self,
-        source: str,
-        row: Expr,
-        weight: str | None,
-        columns: int | None = None,
-        eps: float | None = None,
-    ) -> Iterator[tuple[Expr, list[Expr], list[Register]]]:
-        """(number, where its halves lie, these) of every 32 numbers of a row behind its norm, in a
-        `with` like a loop. Without a weight they are as they were. `columns`: of the row, else
-        `hidden`; `eps`: the norm's, where it is not the model's."""
-        inverse = self._inverse(source, row, eps or self.spec.norm_eps) if weight else None
-        with T.serial(0, (columns or self.spec.hidden) // GROUP) as group:
-            at = [lanes(group * GROUP + half * 16) for half in range(2)]
-            values = [self.b[source][row, a] for a in at]
-            if weight and inverse:
-                values = [value * splat(inverse.get()) for value in values]
-                values = [v * self.b[weight][a] for v, a in zip(values, at, strict=True)]
-            yield group, at, [Register(value) for value in values]
-
-    def _inverse(self, source: str, row: Expr, eps: float) -> Register:
-        """What a row is multiplied by: one by the root of its mean square."""
-        total = Register(constant(0))
-        with T.serial(0, self.spec.hidden // 16) as j:
-            x = self.b[source][row, lanes(j * 16)]
-            total.set(fma(x, x, total.get()))
-        square = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
-        mean = fma(
-            square,
-            T.float32(1 / self.spec.own_hidden),
-            T.float32(eps),
-            "float32",
-        )
-        return Register(T.float32(1) / intrinsic("float32", "llvm.sqrt", mean), dtype="float32")
 
     def qkv(self) -> None:
         """Projection of one head, bias, rotary, and its place: queries, or the sequence's pages."""
@@ -116,8 +65,11 @@ class Operators(Emitter):
                 if s.qkv_bias:
                     for j, value in enumerate(values):
                         value.set(value.get() + b["b_qkv"][lanes(whole_head * s.head_dim + j * 16)])
-                with T.If(head < s.heads + s.kv_heads), T.Then():
-                    self.rotate(values, T.Bind(b["positions"][row]))
+                if s.qk_norm != "whole":
+                    with T.If(head < s.heads + s.kv_heads), T.Then():
+                        if s.qk_norm:
+                            self.normalise_head(values, head >= s.heads)
+                        self.rotate(values, T.Bind(b["positions"][row]))
                 slot = T.Bind(b["slots"][row])
                 with T.If(head < s.heads):
                     with T.Then():
@@ -126,11 +78,37 @@ class Operators(Emitter):
                     with T.Else(), T.If(head < s.heads + s.kv_heads):
                         with T.Then():
                             key = head - s.heads
-                            self.pages.append_key(b["pages"], slot, key, s.head_dim, values)
+                            if s.qk_norm == "whole":
+                                for j, value in enumerate(values):
+                                    at = lanes(key * s.head_dim + j * 16)
+                                    b["k"].store(value.get(), row, at)
+                            else:
+                                self.pages.append_key(b["pages"], slot, key, s.head_dim, values)
                         with T.Else():
                             at = slot, head - s.heads - s.kv_heads, s.head_dim
                             begin_values(self.pages, b["pages"], *at)
                             self.pages.append_value(b["pages"], *at, values)
+
+    def norm_qk(self) -> None:
+        """The norm of all heads of a row's queries, or keys, at once; then they are rotated."""
+        s, b = self.spec, self.b
+        parts = ("q", s.heads, 0), ("k", s.kv_heads, s.heads * s.head_dim)
+        with self.queue.region("norm_qk", self.tokens) as row:
+            position, slot = T.Bind(b["positions"][row]), T.Bind(b["slots"][row])
+            for name, heads, first in parts:
+                inverse = self.inverse_of_heads(name, row, heads)
+                with T.serial(0, heads) as head:
+                    at = [lanes(head * s.head_dim + j * 16) for j in range(s.head_dim // 16)]
+                    values = [Register(b[name][row, a] * splat(inverse.get())) for a in at]
+                    for j, value in enumerate(values):
+                        of = lanes(first + head * s.head_dim + j * 16)
+                        value.set(value.get() * b["norm_qk"][of])
+                    self.rotate(values, position)
+                    if name == "k":
+                        self.pages.append_key(b["pages"], slot, head, s.head_dim, values)
+                    else:
+                        for a, value in zip(at, values, strict=True):
+                            b["q"].store(value.get(), row, a)
 
     def _head_of_all(self, head: Expr) -> Expr:
         """Where a head of this rank's queries, keys and values is in `w_qkv`."""
@@ -162,8 +140,8 @@ class Operators(Emitter):
     def project(
         self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None
     ) -> None:
-        """x += source @ w_name^T (+ bias). Of several shards each has a part of every sum: they
-        meet, and all add all parts in the same order."""
+        """x += source @ w_name^T (+ bias), perhaps behind a norm. Of several shards each has a
+        part of every sum: they meet, and all add all parts in the same order."""
         meeting = self.exchange.meeting(number) if self.exchange else None
         with (
             self.queue.region(name, self.spec.hidden // PANEL) as panel,
@@ -179,7 +157,7 @@ class Operators(Emitter):
                         shard = self.place["shard"]
                         self.b["slices"].store(part, meeting.turn, shard, row, at)
                     else:
-                        self._add(row, at, part, bias)
+                        self._give(row, at, part, bias)
         if self.exchange and meeting:
             self.exchange.meet(meeting, SLICES)
             slices, shards = self.b["slices"], self.exchange.shards
@@ -190,9 +168,15 @@ class Operators(Emitter):
                 total = Register(slices[meeting.turn, 0, row, lanes(j * 16)])
                 for shard in range(1, shards):
                     total.set(total.get() + slices[meeting.turn, shard, row, lanes(j * 16)])
-                self._add(row, lanes(j * 16), total.get(), bias)
+                self._give(row, lanes(j * 16), total.get(), bias)
+        if self.spec.norm_after:
+            self.add_normed(f"norm_{name}")
 
-    def _add(self, row: Expr, at: Expr, value: Expr, bias: str | None) -> None:
+    def _give(self, row: Expr, at: Expr, value: Expr, bias: str | None) -> None:
+        """To the residual stream, or to the norm before it."""
         if bias:
             value = value + self.b[bias][at]
-        self.b["x"].store(self.b["x"][row, at] + value, row, at)
+        if self.spec.norm_after:
+            self.b["y"].store(value, row, at)
+        else:
+            self.add(row, at, value)

@@ -74,6 +74,19 @@ class Partial:
                 blend(self.out, block.out, row * self.dim + j * 16)
             T.buffer_store(self.top, T.max(old, new), [row])
 
+    def see_sink(self, row: Expr, score: Expr) -> None:
+        """Takes in a score, as a power of two, that has no value: https://arxiv.org/abs/2309.17453
+        calls it a sink."""
+        old = Register(self.top[row], "float32")
+        top = Register(splat(T.max(old.get(), score)))
+        keep, add = (Register(exp2(splat(one) - top.get())) for one in (old.get(), score))
+        first = T.Select(lanes(0) < splat(T.int32(1)), add.get(), f32(0))
+        at = lanes(row * 16)
+        T.buffer_store(self.sums, fma(self.sums[at], keep.get(), first), [at])
+        for j in range(self.dim // 16):
+            at = lanes(row * self.dim + j * 16)
+            T.buffer_store(self.out, self.out[at] * keep.get(), [at])
+
     def normalised(self, row: Expr) -> list[Any]:
         """The vectors of one row of the result. The sum of the weights goes lane by lane."""
         lane_sums = self.sums[lanes(row * 16)]

@@ -34,7 +34,7 @@ from raylax.kernels.cpu.tir.emit import Expr, function, imported
 from raylax.kernels.cpu.tir.exchange import EXCHANGE_IR, Exchange
 from raylax.kernels.cpu.tir.queue import Queue
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import DecoderSpec, Rope
+from raylax.kernels.spec import DecoderSpec, Local, Rope
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,12 @@ def declare(buffer: Buffer) -> Expr:
     return T.buffer(sizes, buffer.dtype)
 
 
-ONLY_HEAD = {"select", "norm_f", "w_head", "f", "normed", "logits", "chosen", "head_ends"}
+ALL = 1 << 30
+"""More keys than there are."""
+ONLY_HEAD = {
+    "select", "norm_f", "norm_f_bias", "w_head", "b_head", "f", "normed", "logits", "chosen",
+    "head_ends",
+}  # fmt: skip
 OF_HEAD = {
     *ONLY_HEAD, "sizes", "place", "x", "wide", "counters", "flags", "clock", "call",
 }  # fmt: skip
@@ -144,10 +149,12 @@ class StepEmitter:
             layers=1,
             rope=Rope(0),
             max_positions=0,
-            unlimited_positions=0,
             norm_eps=float(np.float32(self.spec.norm_eps)),  # as it is computed, and kept in GGUF
             window=min(1, self.spec.window),
             sinks=min(1, self.spec.sinks),
+            local=self.spec.local and Local((), 0, Rope(0)),
+            norm_offset=0.0,
+            learned_positions=min(1, self.spec.learned_positions),
         )
         degree = Degree(self.degree.tensor)
         capacity = Capacity(1, 1, 1, 1, min(1, self.capacity.taps))
@@ -215,16 +222,32 @@ class StepEmitter:
             e.queue.at(layer)
             if self.capacity.taps:
                 e.tap("tap", own["layer"])
+            if self.spec.local:
+                self._attend_as(own["layer"], e, args)
+            before = self.spec.norm_before
             if not self.spec.fusion:
-                e.normalise("norm_1", "a")
+                e.normalise("norm_1" if before else None, "a", name="norm_1")
+            second = "norm_1" if self.spec.shared_norm else "norm_2"
+            if self.spec.parallel:
+                e.normalise(second if before else None, "m", name="norm_2")
             e.qkv()
+            if self.spec.qk_norm == "whole":
+                e.norm_qk()
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
-            e.normalise("norm_2", "m")
+            if not self.spec.parallel:
+                e.normalise(second if before else None, "m", name="norm_2")
             MLP(e).emit(layer * MEETINGS + 2)
             if self.capacity.taps:
                 with T.If(own["layer"] == args["tap_at"].shape[0] - 2), T.Then():
                     e.tap("last_tap", own["layer"] + 1)
+
+    def _attend_as(self, layer: Expr, e: Operators, args: dict[str, Expr]) -> None:
+        """Chooses the rotary embedding and the window of a layer."""
+        local, layers = args["local"], args["local"].shape[0] - 1
+        kind = T.Bind(local[layer])
+        e.b = {**e.b, **{name: View(args[name], kind) for name in ("cos", "sin")}}
+        e.window = T.Bind(T.Select(kind == 1, local[layers], T.int32(ALL)))
 
     def _heads(self, e: Operators, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
         own = [n for n in args if table[n].kind == "layer" or n in ("logits", "chosen")]

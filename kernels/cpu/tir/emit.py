@@ -114,11 +114,3 @@ def exp2(x: Expr) -> Expr:
         value = fma(value, part, f32(coefficient))
     power = T.shift_left(T.cast(whole, "int32x16") + splat(T.int32(127)), splat(T.int32(23)))
     return T.Select(x < f32(-126), f32(0), value * T.reinterpret("float32x16", power))
-
-
-def silu(x: Expr) -> Expr:
-    """x * sigmoid(x), from 2**(-|x| log2 e), which cannot overflow. `x` is read several times."""
-    minus_magnitude = T.bitwise_or(T.reinterpret("int32x16", x), splat(T.int32(-(2**31))))
-    e = Register(exp2(T.reinterpret("float32x16", minus_magnitude) * f32(1.4426950408889634)))
-    top = T.Select(x < f32(0), e.get(), f32(1))
-    return x * (top / (f32(1) + e.get()))

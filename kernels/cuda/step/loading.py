@@ -25,7 +25,7 @@ from raylax.kernels.cuda.step.program import Layer, Weights
 from raylax.kernels.cuda.variants.products import Matrix
 from raylax.kernels.cuda.variants.segments import segments_of
 from raylax.kernels.families import weights_of
-from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.families.weight import Weight
 from raylax.kernels.options import ProgressCallback
 from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.shards import Place

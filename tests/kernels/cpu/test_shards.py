@@ -16,6 +16,7 @@ from tests.support.batches import (
     batch_of,
     run,
 )
+from tests.support.family_checkpoints import write_family
 from tests.support.shards import Ranks, bits, ranks_of
 
 LENGTH = 40
@@ -49,6 +50,19 @@ def test_every_degree_has_the_logits_of_one_rank(uneven: Path, store: Path, degr
         assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
         if degree.tensor == 1:
             assert np.array_equal(bits(got), bits(want))
+
+
+@pytest.mark.parametrize("family", ["gemma3", "starcoder2"])
+def test_families_are_shared_as_llama_is(family: str, tmp_path: Path, store: Path) -> None:
+    """Norms behind what the shards have added up, local layers in stages, biases, no gates."""
+    path = write_family(tmp_path, family)
+    with ranks_of(path, options("q0f32", Degree()), 16, store) as one:
+        wanted = answers(one)
+    with ranks_of(path, options("q0f32", Degree(2, 2)), 16, store) as ranks:
+        found = answers(ranks)
+
+    for want, got in zip(wanted, found, strict=True):
+        assert np.abs(got - want).max() <= 2e-5 * np.abs(want).max()
 
 
 @pytest.mark.parametrize(

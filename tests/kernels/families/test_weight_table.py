@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from raylax.kernels.families import spec_of, tensors_of, weights_of
-from raylax.kernels.families.weight_table import Names, weight_table
+from raylax.kernels.families.weight import Names
+from raylax.kernels.families.weight_table import Layout, weight_table
 from raylax.kernels.padding import Multiples, laid_out, unpadded
 from raylax.kernels.spec import DecoderSpec
 from tests.support.checkpoints import ODD_SIZES, VARIANTS, config_of, tensor_shapes
@@ -110,7 +111,7 @@ def test_one_matrix_is_embedding_and_head_where_they_are_tied() -> None:
 
 def test_a_family_may_have_a_weight_elsewhere() -> None:
     """Only the name is another one."""
-    table, usual = weight_table(spec(), {"w_o": OUT}), weights_of(spec())
+    table, usual = weight_table(spec(), Layout({"w_o": OUT})), weights_of(spec())
 
     assert list(table["w_o"].sources(1)) == [("model.layers.1.attention.out.weight", (64, 128))]
     assert table == {**usual, "w_o": replace(usual["w_o"], tensors=OUT)}

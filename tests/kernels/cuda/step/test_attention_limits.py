@@ -18,7 +18,6 @@ from raylax.kernels.cuda.build import form_of
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.matrix_unit import HOPPER
 from raylax.kernels.cuda.step.model import DeviceModel
-from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions, silent
 from tests.support.batches import PAGE, Floats, Piece, run
 from tests.support.cuda_demo import DEMO, cubins_of, first_layers
@@ -142,14 +141,6 @@ def test_scores_are_capped_as_far_as_the_cap_goes() -> None:
 
     assert far(run(model("high cap"), Piece(PROMPT, 0, [1, 2]))[0], want) < 0.02
     assert far(run(model("cap"), Piece(PROMPT, 0, [1, 2]))[0], want) > 0.02
-
-
-def test_a_cpu_refuses_what_it_has_no_kernels_for() -> None:
-    """By name, with where it is."""
-    from raylax.kernels.cpu.artefacts import check_attention
-
-    with pytest.raises(CompileError, match=r"a softcap \(30\) is not there on a CPU yet; a GPU ha"):
-        check_attention(replace(open_checkpoint(DEMO).spec, softcap=30.0))
 
 
 def test_windows_and_sinks_are_those_of_the_options() -> None:

@@ -1,5 +1,0 @@
-"""Llama 2 and 3, and what copied their architecture: https://arxiv.org/abs/2307.09288."""
-
-from raylax.kernels.families.base import Family
-
-LLAMA = Family("LlamaForCausalLM")

@@ -1,0 +1,87 @@
+"""What configs of the families say, and what they cannot."""
+
+from typing import Any
+
+import pytest
+
+from raylax.kernels.errors import CheckpointError, CompileError
+from raylax.kernels.families import spec_of
+from raylax.kernels.rotary import rotary_tables
+from raylax.kernels.shards import Degree
+from raylax.kernels.spec import Local, Rope
+from tests.support.family_checkpoints import CONFIGS, FULL, LOCAL
+
+
+def of(name: str, **changed: Any) -> dict[str, Any]:
+    return {**CONFIGS[name], **changed}
+
+
+def test_an_unknown_one_is_told_the_nearest() -> None:
+    """And what that would not understand."""
+    named = ["Qwen3NextForCausalLM"]
+    config = of("qwen3", architectures=named, linear_key_head_dim=128, use_cache=True)
+
+    with pytest.raises(CheckpointError) as caught:
+        spec_of(config)
+
+    said = str(caught.value)
+    assert "architecture Qwen3NextForCausalLM is not supported" in said
+    assert "the nearest that is: Qwen3ForCausalLM, which does not know linear_key_head_dim;" in said
+    assert said.endswith("Starcoder2ForCausalLM")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("gemma3", {"layer_types": [FULL]}, "layer_types must be 6 times full_attention or slid"),
+        ("gemma2", {"layer_types": [FULL, LOCAL, "chunked"]}, "layer_types must be 3 times"),
+        ("smollm3", {"no_rope_layers": [1, 1]}, "no_rope_layers must be a list of 4 times 0 or 1"),
+        ("phi2", {"qk_layernorm": True}, "qk_layernorm is not supported in PhiForCausalLM"),
+        ("phi2", {"partial_rotary_factor": 1.5}, "must be at most 1, .* of 20 dims, found 1.5"),
+        ("stablelm", {"partial_rotary_factor": 0.2}, "an even number of 16 dims, found 0.2"),
+        ("phi3", {"rope_scaling": {"type": "longrope", "short_factor": [1.0]}}, "long_factor must"),
+        ("gemma2", {"final_logit_softcapping": -3}, "final_logit_softcapping must be a positive"),
+        ("granite", {"logits_scaling": 0}, "logits_scaling must be a positive number, found 0"),
+        ("starcoder2", {"hidden_act": "mish"}, "hidden_act 'mish' is not supported, only silu, "),
+        ("yarn", {"rope_scaling": {"rope_type": "ntk"}}, "'ntk' is not supported, only default, "),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(name: str, changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(CheckpointError, match=said) as caught:
+        spec_of(of(name, **changed))
+    assert str(caught.value).isprintable()
+
+
+def test_windows_are_those_of_the_layers_that_have_one() -> None:
+    """All alike are no matter of single layers, and one as long as any sequence is none."""
+    rope = spec_of(of("ministral")).rope
+
+    assert spec_of(of("ministral")).local == Local((0, 2), 24, rope)
+    assert spec_of(of("ministral", layer_types=[LOCAL] * 3)).window == 24
+    assert spec_of(of("ministral", layer_types=[LOCAL] * 3)).local is None
+    assert spec_of(of("ministral", sliding_window=512)).local is None
+    assert spec_of(of("qwen2-window")).local == Local((1, 2), 24, rope)
+    assert spec_of(of("qwen2-window", use_sliding_window=False)).local is None
+    assert spec_of(of("mistral-window")).window == 24
+
+
+def test_layers_without_rotation_leave_things_as_they_are() -> None:
+    spec = spec_of(of("smollm3"))
+    cos, sin = rotary_tables(spec, 5)
+
+    assert spec.local == Local((3,), 0, Rope(0))
+    assert (cos[1] == 1).all() and (sin[1] == 0).all()
+    assert (sin[0, 1:] != 0).all()
+
+
+def test_longer_sequences_have_other_frequencies() -> None:
+    """By the longest that there may be, whatever a sequence has: a token's are always the same."""
+    spec = spec_of(of("phi3"))
+    short, long = (rotary_tables(spec, length)[0] for length in (64, 65))
+
+    assert not (short[1:] == long[1:64]).all()
+
+
+def test_norms_of_all_heads_need_all_heads() -> None:
+    with pytest.raises(CompileError, match="must be 1 for a model whose norms .* Olmo2ForCausalLM"):
+        Degree(2).check(spec_of(of("olmo2")))

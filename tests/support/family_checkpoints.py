@@ -1,0 +1,144 @@
+"""Tiny checkpoints of each family, with seeded random weights where its checkpoints have them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from raylax.kernels.families import spec_of, tensors_of
+from tests.support.checkpoints import LLAMA3_ROPE, write_tokenizer
+
+Config = dict[str, Any]
+SIZES: Config = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "vocab_size": 99, "max_position_embeddings": 512,
+    "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0, "torch_dtype": "float32",
+    "rope_theta": 10000.0,
+}  # fmt: skip
+ODD: Config = {**SIZES, "hidden_size": 80, "intermediate_size": 100, "head_dim": 20}
+"""Sizes that are padded."""
+LOCAL, FULL = "sliding_attention", "full_attention"
+YARN = {
+    "rope_type": "yarn", "factor": 8.0, "beta_fast": 32.0, "beta_slow": 1.0,
+    "original_max_position_embeddings": 64,
+}  # fmt: skip
+
+
+def named(architecture: str, model_type: str, sizes: Config = SIZES, **own: Any) -> Config:
+    return {"architectures": [architecture], "model_type": model_type, **sizes, **own}
+
+
+CONFIGS: dict[str, Config] = {
+    "qwen3": named("Qwen3ForCausalLM", "qwen3", head_dim=32, tie_word_embeddings=True),
+    "qwen3-odd": named("Qwen3ForCausalLM", "qwen3", ODD, attention_bias=True),
+    "gemma": named("GemmaForCausalLM", "gemma", head_dim=32),
+    "gemma2": named(
+        "Gemma2ForCausalLM", "gemma2", head_dim=32, sliding_window=24, query_pre_attn_scalar=20,
+        attn_logit_softcapping=5.0, final_logit_softcapping=30.0,
+        layer_types=[LOCAL, FULL, LOCAL],
+    ),
+    "gemma3": named(
+        "Gemma3ForCausalLM", "gemma3_text", ODD, sliding_window=24, query_pre_attn_scalar=20,
+        num_hidden_layers=6, layer_types=[*[LOCAL] * 5, FULL], rope_theta=1e6,
+        rope_local_base_freq=1e4,
+    ),
+    "phi2": named(
+        "PhiForCausalLM", "phi", partial_rotary_factor=0.4, num_key_value_heads=4,
+        hidden_act="gelu_new", hidden_size=80, intermediate_size=320,
+    ),
+    "phi3": named(
+        "Phi3ForCausalLM", "phi3", sliding_window=None, original_max_position_embeddings=64,
+        rope_scaling={
+            "type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7],
+            "long_factor": [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0],
+        },
+    ),
+    "phi4-mini": named(
+        "Phi3ForCausalLM", "phi3", ODD, hidden_size=80, partial_rotary_factor=0.8,
+        tie_word_embeddings=True, sliding_window=None,
+    ),
+    "smollm3": named(
+        "SmolLM3ForCausalLM", "smollm3", num_hidden_layers=4, no_rope_layers=[1, 1, 1, 0],
+    ),
+    "olmo2": named("Olmo2ForCausalLM", "olmo2", hidden_size=80),
+    "olmo3": named(
+        "Olmo3ForCausalLM", "olmo3", sliding_window=24, layer_types=[LOCAL, LOCAL, FULL],
+        rope_scaling=YARN, rope_theta=5e5,
+    ),
+    "granite": named(
+        "GraniteForCausalLM", "granite", embedding_multiplier=3.0, residual_multiplier=0.4,
+        attention_multiplier=0.1, logits_scaling=2.0, tie_word_embeddings=True,
+    ),
+    "glm4": named(
+        "Glm4ForCausalLM", "glm4", head_dim=32, attention_bias=True, partial_rotary_factor=0.5,
+        rms_norm_eps=1e-5,
+    ),
+    "glm-odd": named(
+        "GlmForCausalLM", "glm", ODD, partial_rotary_factor=0.5, attention_bias=True,
+        tie_word_embeddings=False,
+    ),
+    "stablelm": named("StableLmForCausalLM", "stablelm", use_qkv_bias=True),
+    "stablelm-parallel": named(
+        "StableLmForCausalLM", "stablelm", use_parallel_residual=True, hidden_size=96,
+    ),
+    "starcoder2": named(
+        "Starcoder2ForCausalLM", "starcoder2", use_bias=True, sliding_window=None,
+        hidden_act="gelu_pytorch_tanh",
+    ),
+    "gpt2": {
+        "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": 80, "n_head": 4,
+        "n_layer": 3, "n_positions": 512, "vocab_size": 99, "activation_function": "gelu_new",
+        "bos_token_id": 0, "eos_token_id": 1, "torch_dtype": "float32",
+    },
+    "pythia": named("GPTNeoXForCausalLM", "gpt_neox", rotary_pct=0.25, hidden_act="gelu"),
+    "neox-in-turn": named(
+        "GPTNeoXForCausalLM", "gpt_neox", hidden_size=80, rotary_pct=0.5,
+        use_parallel_residual=False, hidden_act="relu2",
+    ),
+    "ministral": named(
+        "MinistralForCausalLM", "ministral", head_dim=32, sliding_window=24,
+        layer_types=[LOCAL, FULL, LOCAL],
+    ),
+    "mistral-window": named(
+        "MistralForCausalLM", "mistral", sliding_window=24, rope_scaling=LLAMA3_ROPE,
+    ),
+    "qwen2-window": named(
+        "Qwen2ForCausalLM", "qwen2", use_sliding_window=True, sliding_window=24,
+        max_window_layers=1,
+    ),
+    "yarn": named("LlamaForCausalLM", "llama", rope_scaling=YARN),
+}  # fmt: skip
+
+
+IN_GGUF = (
+    "qwen3", "gemma", "gemma3", "phi2", "phi3", "phi4-mini", "smollm3", "olmo2",
+    "granite", "glm4", "stablelm", "starcoder2",
+)  # fmt: skip
+"""Those that are kept as GGUF files, too."""
+
+
+def write_family(path: Path, name: str) -> Path:
+    """One of the CONFIGS as a checkpoint directory."""
+    config = CONFIGS[name]
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.json").write_text(json.dumps(config))
+    write_tokenizer(path)
+    save_file(dict(drawn(config)), path / "model.safetensors")
+    return path
+
+
+def drawn(config: Config) -> dict[str, np.ndarray[Any, Any]]:
+    """Random weights by name, the same ones for the same configuration. All are multiples of
+    a 64th, which f16 has, and which take little room where they are kept."""
+    rng, weights = np.random.default_rng(7), {}
+    for name, shape in tensors_of(spec_of(config)):
+        values = rng.standard_normal(shape, dtype=np.float32)
+        if len(shape) == 1 and "bias" not in name:  # a norm
+            values = 1 + 0.2 * values
+        else:
+            outer = any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
+            values = (0.5 if outer else 0.2) * values
+        weights[name] = (np.round(64 * values) / 64).astype(np.float32)
+    return weights
