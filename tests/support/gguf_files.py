@@ -11,7 +11,8 @@ from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import quantize
 from safetensors.numpy import load_file
 
-from raylax.kernels.checkpoints.gguf.names import OF_LAYER, WHOLE
+from raylax.kernels.checkpoints.gguf.names import hugging_face_names
+from raylax.kernels.families import spec_of
 from tests.support.checkpoints import config_of, write_checkpoint
 
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
@@ -31,15 +32,9 @@ def pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
     return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(rows.shape)
 
 
-def gguf_name(name: str) -> str:
-    """Of a tensor by Hugging Face's name."""
-    for ours, theirs in WHOLE.items():
-        if theirs == name:
-            return ours
-    _, _, layer, rest = name.split(".", 3)
-    module, _, end = rest.rpartition(".")
-    (own,) = (ours for ours, theirs in OF_LAYER.items() if theirs == module)
-    return f"blk.{layer}.{own}.{end}"
+def gguf_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """Of each tensor by Hugging Face's name."""
+    return {theirs: ours for ours, theirs in hugging_face_names(spec_of(config))}
 
 
 def write_gguf(
@@ -82,6 +77,7 @@ def write_gguf(
     for key, value in (changed or {}).items():
         writer.kv_data[0].pop(key, None)
         writer.add_key_value(key, value, GGUFValueType.get_type(value))
+    names = gguf_names(config)
     for name, values in weights.items():
         own = values.astype(np.float32)
         if architecture == "llama" and (".q_proj." in name or ".k_proj." in name):
@@ -90,7 +86,7 @@ def write_gguf(
         fits = own.shape[-1] % 32 == 0 or called in ("F16", "BF16")
         of = GGMLQuantizationType[called if own.ndim == 2 and fits else "F32"]
         made = random_blocks(called, own.shape) if of.name in UNWRITTEN else quantize(own, of)
-        writer.add_tensor(gguf_name(name), made, raw_dtype=of)
+        writer.add_tensor(names[name], made, raw_dtype=of)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

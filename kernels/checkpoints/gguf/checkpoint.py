@@ -20,13 +20,21 @@ from raylax.kernels.checkpoints.gguf.blocks import (
 from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
 from raylax.kernels.checkpoints.gguf.groups import TYPES
 from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_bytes, read_header
-from raylax.kernels.checkpoints.gguf.names import FACTORS, ROTATED, halves, hugging_face_name
+from raylax.kernels.checkpoints.gguf.names import (
+    FACTORS,
+    MLP_BIAS,
+    OUTPUT,
+    QUERY_BIAS,
+    ROTATED,
+    halves,
+    hugging_face_names,
+)
 from raylax.kernels.checkpoints.gguf.tokenizer import text_files
 from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import spec_of
+from raylax.kernels.families import spec_of, weights_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -117,17 +125,14 @@ class GgufCheckpoint(StoredCheckpoint):
         headers = [read_header(part, bytes_of) for part in parts_of(path)]
         self.metadata = headers[0].metadata
         found = {n: Tensor(h.path, place) for h in headers for n, place in h.tensors.items()}
-        factors = found.pop(FACTORS, None)
-        named = {hugging_face_name(name): tensor for name, tensor in found.items()}
-        self.config = config_of(
-            self.metadata,
-            path,
-            "lm_head.weight" not in named,
-            None if factors is None else factors.read(),
-        )
-        self.config["attention_bias"] = "model.layers.0.self_attn.q_proj.bias" in named
-        self.config["mlp_bias"] = "model.layers.0.mlp.gate_proj.bias" in named
+        factors = {name: found.pop(name).read() for name in FACTORS if name in found}
+        self.config = config_of(self.metadata, path, OUTPUT not in found, factors)
+        for key in ("attention_bias", "use_qkv_bias", "use_bias"):
+            self.config[key] = QUERY_BIAS in found
+        self.config["mlp_bias"] = MLP_BIAS in found
         self.spec: DecoderSpec = spec_of(self.config)
+        names = dict(hugging_face_names(self.spec))
+        named = {names.get(name, name): tensor for name, tensor in found.items()}
         if architecture_of(self.metadata, path).permuted:
             named = {name: self._permuted(name, tensor) for name, tensor in named.items()}
         self.tensors: dict[str, Tensor] = tensors_for(self.spec, named, path)
@@ -137,7 +142,8 @@ class GgufCheckpoint(StoredCheckpoint):
     @property
     def _matrix(self) -> Tensor:
         """One of those that most of the file is."""
-        return self.tensors["model.layers.0.mlp.down_proj.weight"]
+        ((name, _),) = weights_of(self.spec)["w_down"].sources()
+        return self.tensors[name]
 
     def _permuted(self, name: str, tensor: Tensor) -> Tensor:
         if any(part in name for part in ROTATED):

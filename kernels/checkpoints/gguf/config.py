@@ -1,12 +1,14 @@
 """A GGUF file's metadata as the config.json that its model has elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from raylax.kernels.checkpoints.gguf.names import FACTORS
 from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families.known import FAMILIES
 
 Config = dict[str, Any]
 Metadata = Mapping[str, Any]
@@ -20,11 +22,26 @@ class Architecture:
     """In config.json."""
     permuted: bool = False
     """Whether rows of queries and keys lie as the rotation of neighbours wants them."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """What is meant here without being said."""
 
 
+GEMMA = {"norm_weights_are_whole": True}
 ARCHITECTURES = {
+    "gemma": Architecture("GemmaForCausalLM", also=GEMMA),
+    "gemma2": Architecture("Gemma2ForCausalLM", also=GEMMA),
+    "gemma3": Architecture("Gemma3ForCausalLM", also=GEMMA),
+    "glm4": Architecture("Glm4ForCausalLM"),
+    "granite": Architecture("GraniteForCausalLM", permuted=True),
     "llama": Architecture("LlamaForCausalLM", permuted=True),
+    "olmo2": Architecture("Olmo2ForCausalLM"),
+    "phi2": Architecture("PhiForCausalLM", also={"hidden_act": "gelu_new"}),
+    "phi3": Architecture("Phi3ForCausalLM"),
     "qwen2": Architecture("Qwen2ForCausalLM"),
+    "qwen3": Architecture("Qwen3ForCausalLM"),
+    "smollm3": Architecture("SmolLM3ForCausalLM", permuted=True),
+    "stablelm": Architecture("StableLmForCausalLM"),
+    "starcoder2": Architecture("Starcoder2ForCausalLM", also={"hidden_act": "gelu_new"}),
 }
 """By `general.architecture`. Mistral's files say llama, and are."""
 COUNTS = {
@@ -34,13 +51,28 @@ COUNTS = {
     "attention.head_count": "num_attention_heads",
     "attention.head_count_kv": "num_key_value_heads",
     "attention.key_length": "head_dim",
+    "attention.sliding_window": "sliding_window",
     "context_length": "max_position_embeddings",
+    "rope.dimension_count": "rotary_dims",
+    "rope.scaling.original_context_length": "original_max_position_embeddings",
 }
 NUMBERS = {
     "rope.freq_base": "rope_theta",
+    "rope.freq_base_swa": "rope_local_base_freq",
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.scale": "attention_multiplier",
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "logit_scale": "logits_scaling",
 }
-SCALINGS = ("none", "linear", "")
+OF_27B = (46, 62)
+"""Layers of Gemma 2 27B and Gemma 3 27B."""
+SCALINGS = ("none", "linear", "yarn", "")
+SWITCHES = ("use_parallel_residual",)
+EPSILON = "attention.layer_norm_epsilon"
+"""Of layer norms, which configs call otherwise in each family."""
 
 
 def architecture_of(metadata: Metadata, where: object) -> Architecture:
@@ -55,33 +87,76 @@ def architecture_of(metadata: Metadata, where: object) -> Architecture:
 
 
 def config_of(
-    metadata: Metadata, where: object, tied: bool, factors: np.ndarray | None = None
+    metadata: Metadata, where: object, tied: bool, factors: Mapping[str, np.ndarray]
 ) -> Config:
-    """The config. `tied`: there is no output matrix; `factors`: by which the frequencies of the
-    rotation are divided, where the file has such. Raises CheckpointError."""
+    """The config. `tied`: there is no output matrix; `factors`: tensors by which the frequencies of
+    the rotation are divided, by their names. Raises CheckpointError."""
     architecture, prefix = architecture_of(metadata, where), metadata["general.architecture"]
     config: Config = {
         "architectures": [architecture.name],
         "tie_word_embeddings": tied,
         "vocab_size": len(metadata.get("tokenizer.ggml.tokens", ())),
+        **architecture.also,
     }
-    for table, kind in ((COUNTS, int), (NUMBERS, (int, float))):
+    numbers = {**NUMBERS, EPSILON: FAMILIES[architecture.name].eps_key}
+    for table, kind in ((COUNTS, int), (numbers, (int, float))):
         for key, name in table.items():
             if (value := metadata.get(f"{prefix}.{key}")) is not None:
                 config[name] = one_of_all(value, f"{where}: {prefix}.{key}", kind)
-    scaling = metadata.get(f"{prefix}.rope.scaling.type", "none")
-    if factors is not None:
-        config["rope_scaling"] = {"rope_type": "factors", "factors": factors.tolist()}
-    elif scaling == "linear":
-        factor = metadata.get(f"{prefix}.rope.scaling.factor")
-        config["rope_scaling"] = {"rope_type": "linear", "factor": factor}
-    elif scaling not in SCALINGS:
-        raise CheckpointError(f"{where}: {prefix}.rope.scaling.type {scaling!r} is not supported")
+    for name in SWITCHES:
+        if isinstance(value := metadata.get(f"{prefix}.{name}"), bool):
+            config[name] = value
+    if architecture.also is GEMMA:
+        config["query_pre_attn_scalar"] = gemmas_scale(config)
+    config["sliding_window"] = config.get("sliding_window") or None
+    partly_rotated(config)
+    if scaling := scaling_of(metadata, prefix, where, factors):
+        config["rope_scaling"] = scaling
     for token in ("bos", "eos", "pad"):
         key = {"pad": "padding"}.get(token, token)
         if isinstance(id := metadata.get(f"tokenizer.ggml.{key}_token_id"), int):
             config[f"{token}_token_id"] = id
     return config
+
+
+def gemmas_scale(config: Config) -> int | None:
+    """By the root of what scores are divided: a head's dims, but in the largest models, which files
+    do not tell by anything else than their layers."""
+    heads, hidden = (config.get(key) for key in ("num_attention_heads", "hidden_size"))
+    if heads and hidden and config.get("num_hidden_layers") in OF_27B:
+        return int(hidden // heads)
+    return config.get("head_dim")
+
+
+def partly_rotated(config: Config) -> None:
+    """Of how many dims of a head are rotated, which share of it that is."""
+    heads, hidden = (config.get(key) for key in ("num_attention_heads", "hidden_size"))
+    dim = config.get("head_dim") or (hidden // heads if heads and hidden else 0)
+    if dims := config.pop("rotary_dims", None):
+        config["partial_rotary_factor"] = dims / dim if dim else 1.0
+
+
+def scaling_of(
+    metadata: Metadata, prefix: str, where: object, factors: Mapping[str, np.ndarray]
+) -> Config:
+    """Of the rotation; empty: none. Raises CheckpointError."""
+    plain, short, long = (factors.get(name) for name in FACTORS)
+    if plain is not None:
+        return {"rope_type": "factors", "factors": plain.tolist()}
+    named = f"{prefix}.rope.scaling"
+    if short is not None and long is not None:
+        table = {"rope_type": "longrope", "short_factor": short.tolist()}
+        grown = metadata.get(f"{named}.attn_factor")
+        return {**table, "long_factor": long.tolist(), "attention_factor": grown}
+    scaling = metadata.get(f"{named}.type", "none")
+    if scaling not in SCALINGS:
+        raise CheckpointError(f"{where}: {named}.type {scaling!r} is not supported")
+    if scaling in ("none", ""):
+        return {}
+    table = {"rope_type": scaling, "factor": metadata.get(f"{named}.factor")}
+    if scaling == "yarn":
+        table["original_max_position_embeddings"] = metadata.get(f"{named}.original_context_length")
+    return table
 
 
 def one_of_all(value: Any, what: str, kind: Any) -> Any:

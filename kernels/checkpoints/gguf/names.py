@@ -1,42 +1,41 @@
 """Names of a GGUF file's tensors, and what was done to them when they were put there."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.families import weights_of
+from raylax.kernels.spec import DecoderSpec
+
 Array = npt.NDArray[Any]
-WHOLE = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-OF_LAYER = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-FACTORS = "rope_freqs.weight"
-"""No weight: by what frequencies are divided."""
+OF_WEIGHT = {
+    "w_embed": ("token_embd",), "w_position": ("position_embd",), "norm_1": ("attn_norm",),
+    "w_qkv": ("attn_q", "attn_k", "attn_v"), "norm_qk": ("attn_q_norm", "attn_k_norm"),
+    "w_o": ("attn_output",), "norm_o": ("post_attention_norm",), "norm_2": ("ffn_norm",),
+    "w_gate_up": ("ffn_gate", "ffn_up"), "w_down": ("ffn_down",), "norm_down": ("post_ffw_norm",),
+    "norm_f": ("output_norm",), "w_head": ("output",),
+}  # fmt: skip
+"""What the tensors of a weight are called, and so are those of its bias."""
+TOGETHER = {"w_qkv": ("attn_qkv",), "w_gate_up": ("ffn_up",)}
+"""The same where one tensor is all of it."""
+OUTPUT, QUERY_BIAS, MLP_BIAS = "output.weight", "blk.0.attn_q.bias", "blk.0.ffn_up.bias"
+FACTORS = "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"
+"""No weights: by what frequencies are divided."""
 ROTATED = (".q_proj.", ".k_proj.")
 
 
-def hugging_face_name(name: str) -> str:
-    """`blk.3.attn_q.weight` as elsewhere; what is not known, as it is."""
-    if name in WHOLE:
-        return WHOLE[name]
-    first, _, rest = name.partition(".")
-    layer, _, own = rest.partition(".")
-    module, _, end = own.rpartition(".")
-    if first != "blk" or module not in OF_LAYER:
-        return name
-    return f"model.layers.{layer}.{OF_LAYER[module]}.{end}"
+def hugging_face_names(spec: DecoderSpec) -> Iterator[tuple[str, str]]:
+    """(name here, name elsewhere) of each tensor of a model."""
+    for weight in weights_of(spec).values():
+        of = weight.name.removesuffix("_bias").replace("b_", "w_")
+        own = OF_WEIGHT[of] if len(weight.tensors) == len(OF_WEIGHT[of]) else TOGETHER[of]
+        end = "weight" if of == weight.name else "bias"
+        for layer in range(spec.layers if weight.layered else 1):
+            block = f"blk.{layer}." if weight.layered else ""
+            for ours, theirs in zip(own, weight.tensors, strict=True):
+                yield f"{block}{ours}.{end}", theirs.format(layer=layer)
 
 
 def halves(rows: Array, head_dim: int) -> Array:

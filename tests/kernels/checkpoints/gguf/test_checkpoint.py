@@ -134,14 +134,15 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
     ("changed", "said"),
     [
         ({"general.alignment": 7}, "general.alignment must be a multiple of 8, found 7"),
-        ({"llama.rope.scaling.type": "yarn"}, "rope.scaling.type 'yarn' is not supported"),
+        ({"llama.rope.scaling.type": "ntk"}, "rope.scaling.type 'ntk' is not supported"),
+        ({"llama.rope.scaling.type": "yarn"}, "factor must be a positive number, found None"),
         ({"tokenizer.ggml.pre": "x"}, "tokenizer.ggml.pre 'x' is not supported; supported are"),
         ({"tokenizer.ggml.model": "bert"}, "'bert' is not supported; supported are gpt2, llama"),
         ({"tokenizer.ggml.eos_token_id": 99}, "eos_token_id must be below 99, found 99"),
         ({"llama.block_count": 3}, "tensor model.layers.2.input_layernorm.weight .* is missing"),
         ({"llama.block_count": -1}, "num_hidden_layers must be a positive integer"),
         ({"llama.attention.head_count": "four"}, "head_count must be a number, found 'four'"),
-        ({"general.architecture": "bloom"}, "'bloom' is not supported; supported are llama, qwen2"),
+        ({"general.architecture": "bloom"}, "'bloom' is not supported; supported are gemma, gem"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(

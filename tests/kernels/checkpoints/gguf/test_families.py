@@ -1,0 +1,53 @@
+"""Each family as llama.cpp's converter writes it (tests/goldens/gguf/make.py): its weights, and all
+that its spec says, are those of the checkpoint that it was made of."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.families import weights_of
+from raylax.kernels.spec import DecoderSpec
+from tests.support.family_checkpoints import IN_GGUF, write_family
+from tests.support.paths import GOLDENS
+
+
+def unpacked(name: str, path: Path) -> Path:
+    file = path / f"{name}.gguf"
+    file.write_bytes(gzip.decompress((GOLDENS / "gguf" / f"{name}.gguf.gz").read_bytes()))
+    return file
+
+
+def traits(spec: DecoderSpec) -> DecoderSpec:
+    """What is written in files with fewer digits, or in whole, alike."""
+    rope = replace(
+        spec.rope,
+        magnitude=round(spec.rope.magnitude, 5),
+        factors=tuple(round(one, 5) for one in spec.rope.factors),
+        long_factors=tuple(round(one, 5) for one in spec.rope.long_factors),
+    )
+    scales = {
+        name: round(getattr(spec, name), 6)
+        for name in ("norm_eps", "embed_scale", "residual_scale", "query_scale", "logit_scale")
+    }
+    return replace(spec, norm_offset=0.0, rope=rope, **scales)
+
+
+@pytest.mark.parametrize("name", IN_GGUF)
+def test_it_is_the_model_that_it_was_made_of(name: str, tmp_path: Path) -> None:
+    made = open_checkpoint(unpacked(name, tmp_path))
+    origin = open_checkpoint(write_family(tmp_path / "hf", name))
+
+    assert traits(made.spec) == traits(origin.spec)
+    for weight in weights_of(origin.spec):
+        for layer in range(origin.spec.layers):
+            assert np.array_equal(read(made, weight, layer), read(origin, weight, layer)), weight
+
+
+def read(checkpoint: Checkpoint, name: str, layer: int) -> np.ndarray:
+    weight = weights_of(checkpoint.spec)[name]
+    return weight.read(checkpoint.tensor, layer, slice(None))
