@@ -88,8 +88,10 @@ def check_engine(model: ResolvedModel) -> None:
         engine = model.config.engine_config(1).complete(model=str(model.checkpoint))
         degree_of(engine).check(spec)
         check_lengths(engine, options_of(engine, "cpu").seen(spec).max_positions)
-    except (ConfigError, KernelsError) as error:
+    except (ValueError, KernelsError) as error:  # a ConfigError is a ValueError
         raise UserError(f"{model.name}: {error}") from None
+    except OSError as error:
+        raise not_written(error) from None
 
 
 def check_device(device: str) -> None:
@@ -166,11 +168,16 @@ def check_text(model: ResolvedModel) -> None:
         files = TextFiles(checkpoint.text)
     except KernelsError as error:
         raise UserError(str(error)) from None
-    except OSError as error:  # the store's
-        raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    except OSError as error:
+        raise not_written(error) from None
     if why := why_no_text(model.name, files, checkpoint.spec.max_positions, model.config):
         made, given = str(files.directory), str(model.checkpoint)
         raise UserError(why.replace(made, given))  # where it lies in the store helps nobody
+
+
+def not_written(error: OSError) -> UserError:
+    """Of texts that are made, and put into the store."""
+    return UserError(f"{error.filename}: cannot be written: {error.strerror}")
 
 
 def why_no_text(name: str, files: TextFiles, longest: int, settings: ModelSettings) -> str | None:

@@ -127,7 +127,7 @@ def activation_of(config: Config, usual: Activation) -> Activation:
     """Raises CheckpointError."""
     if (named := config.get("hidden_act")) is None:
         return usual
-    if named not in ACTIVATIONS:
+    if not isinstance(named, str) or named not in ACTIVATIONS:
         raise CheckpointError(
             f"config.json: hidden_act {named!r} is not supported, only {', '.join(ACTIVATIONS)}"
         )

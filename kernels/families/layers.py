@@ -15,7 +15,11 @@ def flags(config: Config, key: str, default: Sequence[bool]) -> list[bool]:
     found = config.get(key)
     if found is None:
         return list(default)
-    if not isinstance(found, list) or len(found) != len(default) or set(found) - {0, 1}:
+    if (
+        not isinstance(found, list)
+        or len(found) != len(default)
+        or any(one not in (0, 1) for one in found)
+    ):
         raise CheckpointError(
             f"config.json: {key} must be a list of {len(default)} times 0 or 1, found {found!r}"
         )
@@ -32,7 +36,11 @@ def sliding(config: Config, spec: DecoderSpec, usual: tuple[int, ...]) -> tuple[
     kinds = config.get("layer_types")
     if kinds is None:
         return usual
-    if not isinstance(kinds, list) or len(kinds) != spec.layers or not set(kinds) <= set(KINDS):
+    if (
+        not isinstance(kinds, list)
+        or len(kinds) != spec.layers
+        or any(one not in KINDS for one in kinds)
+    ):
         raise CheckpointError(
             f"config.json: layer_types must be {spec.layers} times {' or '.join(KINDS)}, "
             f"found {kinds!r}"

@@ -64,12 +64,14 @@ def turned(config: Config, table: Config, head_dim: int, usual: float) -> int:
     """How many dims of a head are rotated; 0: all."""
     share = number(table, "partial_rotary_factor", number(config, "partial_rotary_factor", usual))
     dims = int(head_dim * share)
-    if share > 1 or dims % 2 or not dims:
+    if dims == head_dim:
+        return 0
+    if share > 1 or dims % 2 or not dims or head_dim % 2:
         raise CheckpointError(
             f"config.json: partial_rotary_factor must be at most 1, and make an even number of "
             f"{head_dim} dims, found {share:g}"
         )
-    return 0 if dims == head_dim else dims
+    return dims
 
 
 def llama3(rope: Rope, table: Config) -> Rope:
@@ -90,6 +92,10 @@ def yarn(rope: Rope, table: Config, config: Config) -> Rope:
     """https://arxiv.org/abs/2309.00071, and what DeepSeek says of magnitudes beside it."""
     positions = count(config, "max_position_embeddings", 4096)
     factor = number(table, "factor")
+    if rope.theta <= 1:
+        raise CheckpointError(
+            f"config.json: rope_theta must be above 1 with yarn, found {rope.theta:g}"
+        )
     magnitude = number(table, "attention_factor", of_yarn(factor))
     if table.get("mscale") is not None and table.get("mscale_all_dim") is not None:
         scales = (of_yarn(factor, number(table, key)) for key in ("mscale", "mscale_all_dim"))
@@ -117,7 +123,9 @@ def longrope(rope: Rope, table: Config, config: Config) -> Rope:
     factor = positions / original
     if config.get("original_max_position_embeddings") is None and table.get("factor") is not None:
         factor = number(table, "factor")
-    grown = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+    grown = 1.0
+    if factor > 1 and original > 1:
+        grown = math.sqrt(1 + math.log(factor) / math.log(original))
     return replace(
         rope, scaling="factors", factors=factors_of(table, "short_factor"),
         long_factors=factors_of(table, "long_factor"), original_positions=original,
@@ -128,8 +136,10 @@ def longrope(rope: Rope, table: Config, config: Config) -> Rope:
 def factors_of(table: Config, key: str) -> tuple[float, ...]:
     """Raises CheckpointError for what is no list of positive numbers."""
     values = table.get(key)
-    if not isinstance(values, list) or not all(
-        type(one) in (int, float) and 0 < one < LARGEST for one in values
+    if (
+        not isinstance(values, list)
+        or not values
+        or not all(type(one) in (int, float) and 0 < one < LARGEST for one in values)
     ):
         raise CheckpointError(f"config.json: {key} must be positive numbers")
     return tuple(float(one) for one in values)

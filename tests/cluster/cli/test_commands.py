@@ -110,12 +110,12 @@ def test_an_architecture_that_is_not_supported(
     """The supported ones are named."""
     config = json.loads((edited / "config.json").read_text())
     (edited / "config.json").write_text(
-        json.dumps({**config, "architectures": ["GPT2LMHeadModel"]})
+        json.dumps({**config, "architectures": ["BloomForCausalLM"]})
     )
     said = mistake(monkeypatch, capsys, "serve", str(edited))
 
-    assert "architecture GPT2LMHeadModel is not supported" in said
-    assert "LlamaForCausalLM, MiMoForCausalLM, MistralForCausalLM, Qwen2ForCausalLM" in said
+    assert "architecture BloomForCausalLM is not supported" in said
+    assert "LlamaForCausalLM, MiMoForCausalLM, MinistralForCausalLM, MistralForCausalLM" in said
 
 
 def test_a_truncated_checkpoint(

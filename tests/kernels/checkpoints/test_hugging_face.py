@@ -35,10 +35,10 @@ def test_a_directory_that_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
-    change_config(write_checkpoint(tmp_path), architectures=["GPT2LMHeadModel"])
+    change_config(write_checkpoint(tmp_path), architectures=["BloomForCausalLM"])
 
     with pytest.raises(
-        CheckpointError, match="GPT2LMHeadModel.*LlamaForCausalLM, MiMoForCausalLM, Mistral"
+        CheckpointError, match="BloomForCausalLM.*LlamaForCausalLM, MiMoForCausalLM, Ministral"
     ):
         open_checkpoint(tmp_path)
 
@@ -49,11 +49,11 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
         ("hidden_size", "64", "hidden_size must be a positive integer, .* found '64'"),
         ("num_hidden_layers", 0, "num_hidden_layers must be a positive integer, .* found 0"),
         ("num_key_value_heads", 3, "multiple of num_key_value_heads, found 4 and 3"),
-        ("hidden_act", "gelu", "hidden_act 'gelu' is not supported, only silu"),
+        ("hidden_act", "mish", "hidden_act 'mish' is not supported, only silu"),
         ("mlp_bias", True, "mlp.gate_proj.bias of shape .96,. is missing"),
-        ("rope_scaling", {"type": "yarn", "factor": 4}, "rope scaling 'yarn' is not supported"),
-        ("partial_rotary_factor", 0.5, "partial_rotary_factor must be 1, found 0.5"),
-        ("rope_parameters", {"partial_rotary_factor": 0.25}, "factor must be 1, found 0.25"),
+        ("rope_scaling", {"type": "ntk", "factor": 4}, "rope scaling 'ntk' is not supported"),
+        ("partial_rotary_factor", 1.5, "partial_rotary_factor must be at most 1, .* found 1.5"),
+        ("rope_parameters", {"partial_rotary_factor": 0.03}, "number of 32 dims, found 0.03"),
         ("rope_scaling", {**LLAMA3_ROPE, "low_freq_factor": 4.0}, "must be below high_freq_factor"),
         ("head_dim", 25, "head_dim must be even, for halves are rotated, found 25"),
         ("draft_vocab_size", 60, "tie_word_embeddings must be false where draft_vocab_size"),
@@ -115,24 +115,33 @@ def test_null_is_as_absent(tmp_path: Path) -> None:
                    "rope_scaling": {"type": "linear", "factor": 2.0}}, 1024),
         ("llama", {"rope_scaling": LLAMA3_ROPE}, 512),
         ("llama", {"rope_parameters": {"full_attention": {"rope_type": "default"}}}, 512),
-        ("qwen2-linear-rope", {"rope_scaling": None, "sliding_window": 64,
-                               "use_sliding_window": None}, 512),
-        ("qwen2-linear-rope", {"rope_scaling": None, "sliding_window": 64,
-                               "use_sliding_window": True}, 64),
-        ("mistral-one-kv-head", {"sliding_window": None}, 512),
-        ("mistral-one-kv-head", {"sliding_window": 100}, 100),
+        ("mistral-one-kv-head", {"sliding_window": 100}, 512),
     ],
 )  # fmt: skip
 def test_the_longest_sequence(variant: str, given: dict[str, Any], positions: int) -> None:
-    """Linear scaling stretches it; a window limits it where the family has one."""
+    """Linear scaling stretches it; what a token sees is no matter of it."""
     assert spec_of({**config_of(variant), **given}).max_positions == positions
+
+
+@pytest.mark.parametrize(
+    ("variant", "given", "window"),
+    [
+        ("qwen2-linear-rope", {"sliding_window": 64, "use_sliding_window": None}, 0),
+        ("qwen2-linear-rope", {"sliding_window": 64, "use_sliding_window": True}, 64),
+        ("mistral-one-kv-head", {"sliding_window": None}, 0),
+        ("mistral-one-kv-head", {"sliding_window": 100}, 100),
+        ("mistral-one-kv-head", {"sliding_window": 512}, 0),
+    ],
+)
+def test_the_window_of_a_model(variant: str, given: dict[str, Any], window: int) -> None:
+    assert spec_of({**config_of(variant), **given}).window == window
 
 
 def test_an_absent_window_of_mistral_is_the_one_of_transformers() -> None:
     config = {**config_of("mistral-one-kv-head"), "max_position_embeddings": 8192}
     del config["sliding_window"]
 
-    assert spec_of(config).max_positions == 4096
+    assert spec_of(config).window == 4096
 
 
 @pytest.mark.parametrize(

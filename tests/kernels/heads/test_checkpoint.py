@@ -105,7 +105,7 @@ def test_a_changed_base_is_another_head(tmp_path: Path) -> None:
         ("eagle-1", {"num_hidden_layers": 2}, "num_hidden_layers of a head must be 1, found 2"),
         ("eagle-1", {"layernorms": True}, "layernorms must be false, found True"),
         ("eagle-1", {"intermediate_size": 96}, r"expected shape \(96, 64\), found \(80, 64\)"),
-        ("eagle-1", {"hidden_act": "gelu"}, "head/config.json: hidden_act 'gelu' is not supported"),
+        ("eagle-1", {"hidden_act": "mish"}, "head/config.json: hidden_act 'mish' is not supported"),
         ("eagle-1", {"vocab_size": None}, "head/config.json: vocab_size must be .* found None"),
         ("eagle-3-odd", {"transformer_layer_config": 7}, "must be an object, found 7"),
         ("eagle-3-odd", {"speculators_model_type": "mlp"}, "one of eagle, eagle3, found 'mlp'"),
