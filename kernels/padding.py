@@ -9,7 +9,7 @@ weights (`raylax.kernels.families.weight_table`) reads those of a checkpoint whe
 
 from dataclasses import dataclass, replace
 
-from raylax.kernels.spec import DecoderSpec, Fusion
+from raylax.kernels.spec import DecoderSpec, Experts, Fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,16 @@ def laid_out(spec: DecoderSpec, to: Multiples) -> DecoderSpec:
         hidden_padding=hidden - own.hidden,
         head_padding=head_dim - own.head_dim,
         mlp_padding=intermediate - own.intermediate,
+        experts=own.experts and with_units(own.experts, to.intermediate),
         fusion=own.fusion and fused(own.fusion, up(own.fusion.tapped, to.hidden)),
     )
+
+
+def with_units(experts: Experts, multiple: int) -> Experts:
+    """The same, each of so many units or a multiple."""
+    own = experts.own_intermediate
+    units = up(own, multiple)
+    return replace(experts, intermediate=units, padding=units - own)
 
 
 def unpadded(spec: DecoderSpec) -> DecoderSpec:
@@ -48,6 +56,7 @@ def unpadded(spec: DecoderSpec) -> DecoderSpec:
         hidden_padding=0,
         head_padding=0,
         mlp_padding=0,
+        experts=spec.experts and with_units(spec.experts, 1),
         fusion=spec.fusion and fused(spec.fusion, spec.fusion.tapped - spec.fusion.tapped_padding),
     )
 

@@ -57,7 +57,11 @@ class Degree:
                 "tensor_parallel_shards must be 1 for a model whose norms are of all queries and "
                 f"keys of a token, as in {spec.architecture}; found {n}"
             )
-        if n > groups_of(spec):
+        if n > 1 and spec.experts:
+            raise CompileError(
+                f"tensor_parallel_shards must be 1 for a model of experts, found {n}"
+            )
+        if n > max(1, groups_of(spec)):
             raise CompileError(
                 f"tensor_parallel_shards must be at most {groups_of(spec)}, one for "
                 f"each {GROUP} of the {spec.own_intermediate} MLP units, found {n}"

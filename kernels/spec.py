@@ -47,6 +47,29 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
+class Experts:
+    """MLPs of which a router chooses some for each token: https://arxiv.org/abs/1701.06538."""
+
+    count: int
+    chosen: int
+    intermediate: int
+    """Units of each."""
+    scores: Literal["softmax", "sigmoid"] = "softmax"
+    """What becomes of the router's logits."""
+    normalised: bool = False
+    """Whether the scores of those that are chosen are made to sum up to 1."""
+    shared_gate: bool = False
+    """Whether the MLP that stands beside them counts as far as a gate lets it."""
+    padding: int = 0
+    """How many of `intermediate` are zeros that the model does not have."""
+
+    @property
+    def own_intermediate(self) -> int:
+        """Units of the model's, without padding."""
+        return self.intermediate - self.padding
+
+
+@dataclass(frozen=True, slots=True)
 class Fusion:
     """How a draft head differs from a decoder: its only layer goes on from a token's embedding and,
     beside it, a feature of the token before."""
@@ -132,6 +155,8 @@ class DecoderSpec:
     https://arxiv.org/abs/2508.10925."""
     local: Local | None = None
     """How some of the layers attend; None: as all do."""
+    experts: Experts | None = None
+    """What stands in the place of the MLP, or beside it; `intermediate` is 0 if there is none."""
     hidden_padding: int = 0
     """How many of `hidden` are zeros that the model does not have, see `raylax.kernels.padding`."""
     head_padding: int = 0
@@ -212,7 +237,7 @@ class DecoderSpec:
 TRAITS = (
     "norm", "norm_before", "norm_after", "qk_norm", "parallel", "activation", "gated", "head_bias",
     "learned_positions", "embed_scale", "residual_scale", "query_scale", "logit_scale",
-    "logit_softcap", "learned_sinks", "local",
+    "logit_softcap", "learned_sinks", "local", "experts",
 )  # fmt: skip
 LLAMAS: dict[str, Any] = {
     one.name: one.default for one in fields(DecoderSpec) if one.name in TRAITS

@@ -17,7 +17,8 @@ from raylax.kernels.families.weight import Weight
 PLAIN = ("float32", "bfloat16", "float16")
 CALLED = {
     "w_embed": "embedding", "w_qkv": "qkv", "w_o": "o", "w_gate_up": "gate_up",
-    "w_down": "down", "w_head": "head", "w_fc": "fc",
+    "w_down": "down", "w_head": "head", "w_fc": "fc", "w_experts_up": "experts' gate_up",
+    "w_experts_down": "experts' down",
 }  # fmt: skip
 """Matrices of the step, as users are told of them."""
 
@@ -37,9 +38,7 @@ def kept(checkpoint: Checkpoint) -> Mapping[str, Kept]:
     layers, weights = checkpoint.spec.layers, weights_of(cpu_sizes(checkpoint.spec)).values()
     lie = {
         one.name: {
-            form
-            for layer in range(layers if one.layered else 1)
-            for form in forms_of(checkpoint, one, layer)
+            form for layer in range(one.times(layers)) for form in forms_of(checkpoint, one, layer)
         }
         for one in weights
         if one.is_matrix

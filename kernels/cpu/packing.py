@@ -54,7 +54,8 @@ def pieces(weights: Iterable[Weight], layers: int) -> Iterator[Piece]:
     for layer in range(layers):
         for weight in every:
             if weight.layered:
-                yield from pieces_of(weight, layer)
+                for expert in range(weight.experts):
+                    yield from pieces_of(weight, layer * weight.experts + expert)
 
 
 def pieces_of(weight: Weight, layer: int) -> Iterator[Piece]:

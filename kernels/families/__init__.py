@@ -23,7 +23,7 @@ def spec_of(config: Config) -> DecoderSpec:
 def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor that a checkpoint of such a model must hold, with its shape."""
     for weight in weights_of(spec).values():
-        for layer in range(spec.layers if weight.layered else 1):
+        for layer in range(weight.times(spec.layers)):
             yield from weight.sources(layer)
 
 

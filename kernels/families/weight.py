@@ -38,6 +38,9 @@ class Weight:
     """Where its rows are in the tensors that it is made of; None: as they follow each other."""
     offset: float = 0.0
     """What is added to a vector as it lies there."""
+    experts: int = 1
+    """How many there are in a layer: `{expert}` stands for the number of one. Where a `layer` is
+    asked for, they are counted on from layer to layer."""
     paired: bool = False
     """Whether each row of its first half belongs to one of the second: gate and up of a unit."""
     plain: bool = False
@@ -49,6 +52,15 @@ class Weight:
     def layered(self) -> bool:
         """Whether every layer has one of its own."""
         return "{layer}" in self.tensors[0]
+
+    def times(self, layers: int) -> int:
+        """How many there are in so many layers."""
+        return layers * self.experts if self.layered else 1
+
+    def named(self, name: str, layer: int) -> str:
+        """One of its tensors."""
+        number, expert = divmod(layer, self.experts)
+        return name.format(layer=number, expert=expert)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,7 +76,7 @@ class Weight:
         own = self.own or self
         for name, rows in zip(own.tensors, own.rows, strict=True):
             shape = own._shape(rows)
-            yield name.format(layer=layer), shape[::-1] if self.transposed else shape
+            yield self.named(name, layer), shape[::-1] if self.transposed else shape
 
     def read(self, tensor: Tensor, layer: int, rows: slice) -> Array:
         """Some of its rows in a checkpoint that has those of a `tensor` by name."""
@@ -84,13 +96,13 @@ class Weight:
         """Rows that follow each other in the tensors."""
         if self.transposed:
             (name,) = self.tensors
-            columns = tensor(name.format(layer=layer), slice(None))
+            columns = tensor(self.named(name, layer), slice(None))
             return np.ascontiguousarray(columns[:, first:end].T)
         parts, before = [], 0
         for name, count in zip(self.tensors, self.rows, strict=True):
             own = slice(max(0, first - before), min(count, end - before))
             if own.start < own.stop:
-                parts.append(tensor(name.format(layer=layer), own))
+                parts.append(tensor(self.named(name, layer), own))
             before += count
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

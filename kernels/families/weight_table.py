@@ -13,7 +13,7 @@ import numpy as np
 from raylax.kernels.families.weight import Names, Order, Weight
 from raylax.kernels.padding import unpadded
 from raylax.kernels.rotary import turned_order
-from raylax.kernels.spec import DecoderSpec, Fusion
+from raylax.kernels.spec import DecoderSpec, Experts, Fusion
 
 
 def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
@@ -32,7 +32,10 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
     if spec.norm_before and not spec.shared_norm:
         second = "pre_feedforward_layernorm" if spec.norm_after else "post_attention_layernorm"
         yield from norm(spec, "norm_2", *of_layer(second))
-    yield from mlp_weights(spec)
+    if spec.experts:
+        yield from expert_weights(spec, spec.experts)
+    if spec.intermediate:
+        yield from mlp_weights(spec)
     if spec.norm_after:
         yield from norm(spec, "norm_down", *of_layer("post_feedforward_layernorm"))
     yield from norm(spec, "norm_f", "model.norm")
@@ -90,6 +93,19 @@ def mlp_weights(spec: DecoderSpec) -> Iterator[Weight]:
     yield Weight("w_down", of_layer("mlp.down_proj.weight"), (hidden,), mlp)
     if spec.mlp_bias:
         yield Weight("b_down", of_layer("mlp.down_proj.bias"), (hidden,))
+
+
+def expert_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
+    """Those of a layer's experts, of their router, and of the gate of the MLP beside them."""
+    hidden, mlp, count = spec.hidden, experts.intermediate, experts.count
+    yield Weight("w_router", of_layer("mlp.gate.weight"), (count,), hidden, plain=True)
+    if experts.shared_gate:
+        gate = of_layer("mlp.shared_expert_gate.weight")
+        yield Weight("w_shared_gate", gate, (1,), hidden, plain=True)
+    names = of_layer(*(f"mlp.experts.{{expert}}.{name}_proj.weight" for name in ("gate", "up")))
+    yield Weight("w_experts_up", names, (mlp, mlp), hidden, mlp, experts=count, paired=True)
+    names = of_layer("mlp.experts.{expert}.down_proj.weight")
+    yield Weight("w_experts_down", names, (hidden,), mlp, experts=count)
 
 
 def order_of_heads(spec: DecoderSpec, turned: Order) -> Order:

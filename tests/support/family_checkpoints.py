@@ -108,6 +108,19 @@ CONFIGS: dict[str, Config] = {
         "Qwen2ForCausalLM", "qwen2", use_sliding_window=True, sliding_window=24,
         max_window_layers=1,
     ),
+    "mixtral": named(
+        "MixtralForCausalLM", "mixtral", num_local_experts=5, num_experts_per_tok=2,
+        sliding_window=None,
+    ),
+    "qwen2-moe": named(
+        "Qwen2MoeForCausalLM", "qwen2_moe", num_experts=20, num_experts_per_tok=3,
+        moe_intermediate_size=40, shared_expert_intermediate_size=48,
+    ),
+    "qwen3-moe": named(
+        "Qwen3MoeForCausalLM", "qwen3_moe", ODD, num_experts=8, num_experts_per_tok=4,
+        moe_intermediate_size=32, norm_topk_prob=True,
+    ),
+    "olmoe": named("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=2),
     "yarn": named("LlamaForCausalLM", "llama", rope_scaling=YARN),
 }  # fmt: skip
 

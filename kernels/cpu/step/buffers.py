@@ -12,8 +12,9 @@ from raylax.kernels.cpu.tir.exchange import FLAGS
 from raylax.kernels.families.weight import Weight
 from raylax.kernels.families.weight_table import weights_in
 from raylax.kernels.options import PAGE_SIZE
+from raylax.kernels.padding import up
 from raylax.kernels.shards import PANEL, Degree, Place
-from raylax.kernels.spec import DecoderSpec, Fusion
+from raylax.kernels.spec import DecoderSpec, Experts, Fusion
 
 FEATURES = ("take", "fc")
 HEAD = ("norm_f", "head", "argmax")
@@ -21,6 +22,7 @@ HEAD = ("norm_f", "head", "argmax")
 
 MEETS = {
     "a": "w_qkv", "o": "w_o", "m": "w_gate_up", "h": "w_down", "f": "w_head", "p": "w_fc",
+    "em": "w_experts_up", "eh": "w_experts_down",
 }  # fmt: skip
 """Activations as a product reads them, and the weights that it meets them with."""
 PLACE = tuple(field.name for field in fields(Place))
@@ -59,6 +61,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
         fmt = q.formats[weight.name]
         shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
     if weight.layered:
+        shape = (weight.experts, *shape) if weight.experts > 1 else shape
         return Buffer((spec.layers, *shape), dtype, "layer", free=(0,))
     return Buffer(shape, dtype, "weight")
 
@@ -112,8 +115,6 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         "partials": growing("work", slots * ROWS, local.head_dim + 32, dtype=F32),
         "a": packed("a", c.tokens, local.qkv_columns),
         "o": packed("o", c.tokens, attended),
-        "m": packed("m", c.tokens, hidden),
-        "h": packed("h", c.tokens, local.intermediate),
         "f": packed("f", c.rows, hidden),
         "normed": growing("work", c.rows, hidden, dtype=F32),
         "chosen": growing("work", c.rows),
@@ -122,7 +123,13 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         made["y"] = growing("work", c.tokens, hidden, dtype=F32)
     if local.qk_norm == "whole":
         made["k"] = growing("work", c.tokens, local.kv_heads * local.head_dim, dtype=F32)
+    if local.intermediate:
+        made["m"] = packed("m", c.tokens, hidden)
+        made["h"] = packed("h", c.tokens, local.intermediate)
     wide = [hidden, attended, local.intermediate, local.qkv_columns]
+    if local.experts:
+        made |= of_experts(local, local.experts, q, c)
+        wide.append(local.experts.intermediate)
     if fusion := local.fusion:
         wide.append(joined_columns(local, fusion))
         made["p"] = packed("p", c.tokens, wide[-1])
@@ -130,8 +137,46 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         made["tapped"] = growing("input", c.tokens, fusion.tapped, dtype=F32)
     if any(isinstance(fmt, RowFormat) for fmt in q.formats.values()):
         widest = max(wide)
-        made["wide"] = growing("work", max(c.tokens, c.rows), widest, dtype=F32)
+        rows = expert_rows(local.experts, c) if local.experts else 0
+        made["wide"] = growing("work", max(c.tokens, c.rows, rows), widest, dtype=F32)
     return made
+
+
+def expert_rows(experts: Experts, c: Capacity) -> int:
+    """Rows that experts compute at most: each has whole tiles."""
+    return padded(c.tokens * experts.chosen) + experts.count * TILE
+
+
+def of_experts(
+    local: DecoderSpec, experts: Experts, q: Quantization, c: Capacity
+) -> dict[str, Buffer]:
+    """What a step's tokens hand their experts, and these each other. `routed`: scores of all
+    experts; `experts_of`, `shares`, `slots_of`: of those that a token has, which they are, how much
+    each counts, and where its row is; `active`: those that have rows, with where their tiles begin
+    and how many they are; `counts`: of these, and of all tiles, in each layer; `filled`: rows of
+    each."""
+    rows, chosen = expert_rows(experts, c), experts.chosen
+    normed = {"n": growing("work", c.tokens, local.hidden, dtype=F32)}
+    packed = {
+        name: Buffer(*q.formats[MEETS[name]].activation(rows, k), "work", free=(0,))
+        for name, k in (("em", local.hidden), ("eh", experts.intermediate))
+    }
+    gates = {"gates": growing("work", c.tokens, dtype=F32)} if experts.shared_gate else {}
+    return (
+        normed
+        | packed
+        | gates
+        | {
+            "routed": growing("work", c.tokens, up(experts.count, 16), dtype=F32),
+            "experts_of": growing("work", c.tokens, chosen),
+            "shares": growing("work", c.tokens, chosen, dtype=F32),
+            "slots_of": growing("work", c.tokens, chosen),
+            "active": Buffer((experts.count, 3), I32, "work"),
+            "counts": growing("work", local.layers, 2),
+            "filled": Buffer((experts.count,), I32, "work"),
+            "ey": growing("work", rows, local.hidden, dtype=F32),
+        }
+    )
 
 
 def joined_columns(spec: DecoderSpec, fusion: Fusion) -> int:
@@ -178,6 +223,11 @@ def layers_operators(spec: DecoderSpec, c: Capacity) -> Iterator[str]:
         yield "norm_o"
     if not spec.parallel:
         yield "norm_2"
+    if spec.experts:
+        yield from (
+            "router", "route", "sort", "scatter", "experts_up", "round_eh", "experts_down",
+            "combine",
+        )  # fmt: skip
     yield from ("gate_up", "round_h", "down", "add_down")
     if spec.norm_after:
         yield "norm_down"

@@ -34,6 +34,10 @@ class View:
     def __getitem__(self, index: Expr) -> Expr:
         return self.buffer[tuple(self._at(index if isinstance(index, tuple) else (index,)))]
 
+    def at(self, *index: Expr) -> "View":
+        """With more leading indices fixed."""
+        return View(self.buffer, *self.prefix, *index, large=self.large)
+
     def store(self, value: Expr, *index: Expr) -> None:
         """Emits the storing of a value behind the fixed indices."""
         T.buffer_store(self.buffer, value, self._at(index))
@@ -101,9 +105,10 @@ class Emitter:
         weight: str,
         panels: list[Expr],
         first: Expr = 0,
+        expert: Expr = None,
     ) -> Expr:
         """Products of a tile with some panels, as scratch [tile_rows, len(panels) * 32]; the k
-        activations meet the weights from column `first` on.
+        activations meet the weights from column `first` on, or those of an expert.
 
         The epilogues are loops over this scratch: unrolled, their constants would take the
         registers of the product's own loop.
@@ -118,7 +123,8 @@ class Emitter:
             fmt = self.format_of(weight)
             rows = RowTile(self.b[source], k, self.tile_rows, tile, first)
             ahead = fmt.ahead if self.prefetch else 0
-            fmt.product(rows, self.b[weight], panel, ahead, store)
+            matrix = self.b[weight] if expert is None else self.b[weight].at(expert)
+            fmt.product(rows, matrix, panel, ahead, store)
         return out
 
     def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
@@ -131,13 +137,13 @@ class Emitter:
             for half, value in enumerate(pair):
                 self.b["wide"].store(value.get(), row, lanes(group * GROUP + half * 16))
         else:
-            fmt.store_group(*self._tile_of(out, k, row), group, pair)
+            fmt.store_group(*self.tile_of(out, k, row), group, pair)
 
     def close_row(self, out: str, k: int, row: Expr) -> None:
         """Ends the storing of a row, after all of its groups."""
         fmt = self.format_of(out)
         if isinstance(fmt, RowFormat):
-            fmt.store_row(*self._tile_of(out, k, row), lambda at: self.b["wide"][row, at])
+            fmt.store_row(*self.tile_of(out, k, row), lambda at: self.b["wide"][row, at])
 
     def close_rows(self, name: str, out: str, k: int) -> None:
         """Ends all rows, in a region of its own: where different tasks stored the groups of a
@@ -146,6 +152,7 @@ class Emitter:
             with self.queue.region(name, self.tokens) as row:
                 self.close_row(out, k, row)
 
-    def _tile_of(self, out: str, k: int, row: Expr) -> tuple[RowTile, Expr]:
+    def tile_of(self, out: str, k: int, row: Expr) -> tuple[RowTile, Expr]:
+        """The tile of a row, and where it is there."""
         tile, m = T.floordiv(row, self.tile_rows), T.floormod(row, self.tile_rows)
         return RowTile(self.b[out], k, self.tile_rows, tile), m

@@ -49,6 +49,8 @@ class MLP:
                             value.set(value.get() + bias)
                     gated = activated(s.activation, parts[0].get())
                     unit = Register(gated * parts[1].get() if s.gated else gated)
+                    if s.experts and s.experts.shared_gate:
+                        unit.set(unit.get() * splat(e.b["gates"][row]))
                     if e.sharded:
                         unit.set(T.Select(self._is_own(group), unit.get(), constant(0)))
                     pair.append(unit)

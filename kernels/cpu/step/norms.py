@@ -37,6 +37,18 @@ class Norms(Emitter):
                         self.b[keep].store(value.get(), i, a)
             self.close_row(out, hidden, i)
 
+    def keep_normed(self, weight: str, keep: str, out: str | None) -> None:
+        """Behind a norm in f32, and, if it is wanted, as the next product reads it."""
+        if out:
+            self.normalise(weight, out, keep=keep, name="norm_2")
+            return
+        with (
+            self.queue.region("norm_2", self.tokens) as row,
+            self.normed("x", row, weight) as (_, at, pair),
+        ):
+            for a, value in zip(at, pair, strict=True):
+                self.b[keep].store(value.get(), row, a)
+
     @contextlib.contextmanager
     def normed(
         self,

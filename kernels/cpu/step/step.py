@@ -23,6 +23,7 @@ from raylax.kernels.cpu.program import (
 from raylax.kernels.cpu.step.attend import Attention
 from raylax.kernels.cpu.step.buffers import PLACE, Capacity, buffers, operators
 from raylax.kernels.cpu.step.emitter import View
+from raylax.kernels.cpu.step.experts import MixtureOfExperts
 from raylax.kernels.cpu.step.fusing import Fusing
 from raylax.kernels.cpu.step.head import Head
 from raylax.kernels.cpu.step.medusa import residual_blocks
@@ -235,9 +236,14 @@ class StepEmitter:
                 e.norm_qk()
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
-            if not self.spec.parallel:
+            if self.spec.experts:
+                e.b["counts"] = View(args["counts"], layer)
+                e.keep_normed(second, "n", "m" if self.spec.intermediate else None)
+                MixtureOfExperts(e).emit()
+            elif not self.spec.parallel:
                 e.normalise(second if before else None, "m", name="norm_2")
-            MLP(e).emit(layer * MEETINGS + 2)
+            if self.spec.intermediate:
+                MLP(e).emit(layer * MEETINGS + 2)
             if self.capacity.taps:
                 with T.If(own["layer"] == args["tap_at"].shape[0] - 2), T.Then():
                     e.tap("last_tap", own["layer"] + 1)

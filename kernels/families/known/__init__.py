@@ -6,10 +6,10 @@ from raylax.kernels.families.known.gpt import GPT2, NEOX
 from raylax.kernels.families.known.granite import GRANITE
 from raylax.kernels.families.known.internlm import INTERNLM2, INTERNLM3
 from raylax.kernels.families.known.llama import LLAMA
-from raylax.kernels.families.known.mistral import MINISTRAL, MISTRAL
-from raylax.kernels.families.known.olmo import OLMO2, OLMO3
+from raylax.kernels.families.known.mistral import MINISTRAL, MISTRAL, MIXTRAL
+from raylax.kernels.families.known.olmo import OLMO2, OLMO3, OLMOE
 from raylax.kernels.families.known.phi import PHI, PHI3
-from raylax.kernels.families.known.qwen import MIMO, QWEN2, QWEN3
+from raylax.kernels.families.known.qwen import MIMO, QWEN2, QWEN2_MOE, QWEN3, QWEN3_MOE
 from raylax.kernels.families.known.smollm import SMOLLM3
 from raylax.kernels.families.known.stablelm import STABLELM
 from raylax.kernels.families.known.starcoder import STARCODER2
@@ -18,7 +18,7 @@ FAMILIES = {
     family.architecture: family
     for family in (
         GEMMA, GEMMA2, GEMMA3, GLM, GLM4, GPT2, GRANITE, INTERNLM2, INTERNLM3, LLAMA, MIMO,
-        MINISTRAL, MISTRAL, NEOX, OLMO2, OLMO3, PHI, PHI3, QWEN2, QWEN3, SMOLLM3, STABLELM,
-        STARCODER2,
+        MINISTRAL, MISTRAL, MIXTRAL, NEOX, OLMO2, OLMO3, OLMOE, PHI, PHI3, QWEN2, QWEN2_MOE, QWEN3,
+        QWEN3_MOE, SMOLLM3, STABLELM, STARCODER2,
     )
 }  # fmt: skip

@@ -4,8 +4,10 @@ norm of each query and key instead (https://arxiv.org/abs/2505.09388)."""
 from dataclasses import replace
 
 from raylax.kernels.families.base import Family
+from raylax.kernels.families.experts import check_all_have_experts, experts_of
 from raylax.kernels.families.layers import with_windows
-from raylax.kernels.families.values import Config, switch, whole
+from raylax.kernels.families.values import Config, count, switch, whole
+from raylax.kernels.families.weight_table import Layout, of_layer
 from raylax.kernels.spec import DecoderSpec
 
 
@@ -27,4 +29,31 @@ QWEN2 = Family(
 
 MIMO = replace(QWEN2, architecture="MiMoForCausalLM", beside="model.mtp_layers.")
 """It brings a layer that predicts one token more, see `raylax.kernels.heads.mtp`."""
+
+
+def qwen2_moe(config: Config, spec: DecoderSpec) -> DecoderSpec:
+    """Beside the experts stands an MLP that counts as far as a gate lets it."""
+    check_all_have_experts(config, spec)
+    experts = replace(experts_of(config, "moe_intermediate_size"), shared_gate=True)
+    shared = count(config, "shared_expert_intermediate_size")
+    biased = switch(config, "qkv_bias", True)
+    return replace(
+        windowed(config, spec), experts=experts, intermediate=shared, qkv_bias=biased
+    )  # fmt: skip
+
+
+def qwen3_moe(config: Config, spec: DecoderSpec) -> DecoderSpec:
+    check_all_have_experts(config, spec)
+    experts = experts_of(config, "moe_intermediate_size")
+    return replace(qwen3(config, spec), experts=experts, intermediate=0)
+
+
+QWEN2_MOE = replace(
+    QWEN2, architecture="Qwen2MoeForCausalLM", traits=qwen2_moe,
+    layout=Layout({
+        "w_gate_up": of_layer(*(f"mlp.shared_expert.{n}_proj.weight" for n in ("gate", "up"))),
+        "w_down": of_layer("mlp.shared_expert.down_proj.weight"),
+    }),
+)  # fmt: skip
+QWEN3_MOE = Family("Qwen3MoeForCausalLM", mlp_bias=False, traits=qwen3_moe)
 QWEN3 = Family("Qwen3ForCausalLM", head_dim=128, mlp_bias=False, traits=qwen3)

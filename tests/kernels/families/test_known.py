@@ -1,5 +1,6 @@
 """What configs of the families say, and what they cannot."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from raylax.kernels.families import spec_of
 from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.shards import Degree
 from raylax.kernels.spec import Local, Rope
-from tests.support.family_checkpoints import CONFIGS, FULL, LOCAL
+from tests.support.checkpoints import LLAMA3_ROPE
+from tests.support.family_checkpoints import CONFIGS, FULL, LOCAL, YARN
 
 
 def of(name: str, **changed: Any) -> dict[str, Any]:
@@ -50,6 +52,30 @@ def test_what_cannot_be_is_said_in_a_line(name: str, changed: dict[str, Any], sa
     with pytest.raises(CheckpointError, match=said) as caught:
         spec_of(of(name, **changed))
     assert str(caught.value).isprintable()
+
+
+WRONG = ["", "x", -1, 0, 1, 1.5, float("inf"), float("nan"), 10**400, [], [1], [[]], {"a": 1}, True]
+ALSO = (
+    "rope_parameters", "rope_scaling", "partial_rotary_factor", "layer_types", "hidden_act",
+    "sliding_window", "head_dim", "num_key_value_heads", "norm_topk_prob", "mlp_only_layers",
+    "decoder_sparse_step", "original_max_position_embeddings", "max_window_layers",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_any_value_of_any_key_is_an_error_in_words(name: str) -> None:
+    """Or a spec: never anything but CheckpointError."""
+    for key in (*CONFIGS[name], *ALSO):
+        for wrong in WRONG:
+            with suppress(CheckpointError):
+                assert spec_of(of(name, **{key: wrong})).layers > 0
+    for key in ("type", "rope_type", "factor", "rope_theta", "attention_factor", "mscale",
+                "original_max_position_embeddings", "short_factor", "beta_fast"):  # fmt: skip
+        for wrong in WRONG:
+            for scaling in (YARN, LLAMA3_ROPE, CONFIGS["phi3"]["rope_scaling"]):
+                with suppress(CheckpointError):
+                    spec = spec_of(of(name, rope_scaling={**scaling, key: wrong}))
+                    rotary_tables(spec, 3)
 
 
 def test_windows_are_those_of_the_layers_that_have_one() -> None:

@@ -1,0 +1,227 @@
+"""A layer's experts: each token's router chooses some, which compute the tokens that chose them.
+
+An expert's rows are laid into tiles of its own, in the order of their tokens, and what comes of
+them is added up in the order in which a token's experts were chosen. So a row has the same bits
+whatever shares its batch (law 1).
+"""
+
+from dataclasses import dataclass
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.formats.base import RowFormat
+from raylax.kernels.cpu.step.operators import Operators
+from raylax.kernels.cpu.tir.activations import LOG2_E, activated
+from raylax.kernels.cpu.tir.emit import Expr, Register, exp2, fma, intrinsic, lanes, splat
+from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.shards import GROUP, PANEL
+
+NEVER = -3e38
+"""The score of an expert that there is not, or that was chosen already."""
+
+
+@dataclass
+class MixtureOfExperts:
+    """The experts of one layer: what is in `n` goes through them, and is added to `x`."""
+
+    e: Operators
+
+    def __post_init__(self) -> None:
+        assert self.e.spec.experts is not None
+        self.experts, self.b, self.hidden = self.e.spec.experts, self.e.b, self.e.spec.hidden
+        self.vectors = -(-self.experts.count // 16)
+
+    def emit(self) -> None:
+        """All of it, in regions."""
+        self._router()
+        self._route()
+        self._sort()
+        self._scatter()
+        self._up()
+        self._down()
+        self._combine()
+
+    def _router(self) -> None:
+        """Logits, of sixteen experts by a task."""
+        e, count = self.e, self.experts.count
+        with e.queue.region("router", e.tokens * self.vectors) as task:
+            row, block = T.truncdiv(task, self.vectors), T.truncmod(task, self.vectors)
+            with T.serial(0, T.min(16, count - block * 16)) as one:
+                expert = T.Bind(block * 16 + one)
+                self.b["routed"].store(self._logit("w_router", expert, row), row, expert)
+
+    def _logit(self, matrix: str, of: Expr, row: Expr) -> Expr:
+        """The product of a token and a row of a small matrix."""
+        total = Register(constant(0))
+        with T.serial(0, self.hidden // 16) as j:
+            at = lanes(j * 16)
+            total.set(fma(self.b["n"][row, at], self.b[matrix][of, at], total.get()))
+        whole = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
+        return Register(whole, "float32").get()
+
+    def _route(self) -> None:
+        """The likeliest experts of a token, the first of equal ones, and how much each counts."""
+        e, b = self.e, self.b
+        with e.queue.region("route", e.tokens) as row:
+            if self.experts.shared_gate:
+                gate = self._logit("w_shared_gate", T.int32(0), row)
+                b["gates"].store(self._sigmoid(gate), row)
+            with T.serial(0, self.vectors) as j:
+                at = lanes(j * 16)
+                there = at < splat(T.int32(self.experts.count))
+                b["routed"].store(T.Select(there, b["routed"][row, at], constant(NEVER)), row, at)
+            top, divisor = self._divisor(row)
+            kept = Register(T.float32(0), "float32")
+            with T.serial(0, self.experts.chosen) as k:
+                logit, expert = self._largest(row)
+                b["routed"].store(T.float32(NEVER), row, expert)
+                share = Register(self._score(logit, top, divisor), "float32")
+                b["experts_of"].store(expert, row, k)
+                b["shares"].store(share.get(), row, k)
+                kept.set(kept.get() + share.get())
+            if self.experts.normalised:
+                with T.serial(0, self.experts.chosen) as k:
+                    b["shares"].store(b["shares"][row, k] / kept.get(), row, k)
+
+    def _divisor(self, row: Expr) -> tuple[Register, Register]:
+        """The largest logit of a row, and the sum of the powers of all, beside it."""
+        best, total = Register(constant(NEVER)), Register(constant(0))
+        with T.serial(0, self.vectors) as j:
+            best.set(T.max(best.get(), self.b["routed"][row, lanes(j * 16)]))
+        largest = intrinsic("float32", "llvm.vector.reduce.fmax", best.get())
+        top = Register(largest, "float32")
+        with T.serial(0, self.vectors) as j:
+            logits = self.b["routed"][row, lanes(j * 16)]
+            power = exp2((logits - splat(top.get())) * constant(LOG2_E))
+            total.set(total.get() + power)
+        whole = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
+        return top, Register(whole, "float32")
+
+    def _score(self, logit: Expr, top: Register, divisor: Register) -> Expr:
+        """Of one expert: a lane of a vector, for there is a power of vectors alone."""
+        if self.experts.scores == "softmax":
+            below = splat(logit - top.get())
+            power = Register(exp2(below * constant(LOG2_E)))
+            return self._lane(power) / divisor.get()
+        return self._sigmoid(logit)
+
+    def _sigmoid(self, logit: Expr) -> Expr:
+        size = splat(T.max(logit, T.float32(0) - logit))
+        power = Register(exp2(size * constant(-LOG2_E)))
+        e = self._lane(power)
+        return T.Select(logit < T.float32(0), e, T.float32(1)) / (T.float32(1) + e)
+
+    def _lane(self, vector: Register) -> Expr:
+        """One number of a vector that has the same in all lanes."""
+        return intrinsic("float32", "llvm.vector.reduce.fmax", vector.get())
+
+    def _largest(self, row: Expr) -> tuple[Expr, Expr]:
+        """The largest logit that is left, and the first expert that has it."""
+        best, where = Register(constant(NEVER)), Register(splat(T.int32(0)), "int32x16")
+        with T.serial(0, self.vectors) as j:
+            index = lanes(j * 16)
+            value = Register(self.b["routed"][row, index])
+            more = value.get() > best.get()
+            where.set(T.Select(more, index, where.get()))
+            best.set(T.Select(more, value.get(), best.get()))
+        top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
+        ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
+        first = Register(intrinsic("int32", "llvm.vector.reduce.smin", ties), "int32")
+        return top.get(), first.get()
+
+    def _sort(self) -> None:
+        """Where each row of each expert goes: a task, for it takes no time."""
+        e, b, chosen = self.e, self.b, self.experts.chosen
+        with e.queue.region("sort", T.int32(1)):
+            with T.serial(0, self.experts.count) as expert:
+                b["filled"].store(T.int32(0), expert)
+            with T.serial(0, e.tokens) as row, T.serial(0, chosen) as k:
+                expert = T.Bind(b["experts_of"][row, k])
+                b["filled"].store(b["filled"][expert] + 1, expert)
+            number, tile = Register(T.int32(0), "int32"), Register(T.int32(0), "int32")
+            with T.serial(0, self.experts.count) as expert:
+                rows = T.Bind(b["filled"][expert])
+                tiles = T.Bind(T.truncdiv(rows + (e.tile_rows - 1), e.tile_rows))
+                b["filled"].store(tile.get() * e.tile_rows, expert)
+                with T.If(rows > 0), T.Then():
+                    for at, value in enumerate((expert, tile.get(), tiles)):
+                        b["active"].store(value, number.get(), at)
+                    number.set(number.get() + 1)
+                    tile.set(tile.get() + tiles)
+            b["counts"].store(number.get(), 0)
+            b["counts"].store(tile.get(), 1)
+            with T.serial(0, e.tokens) as row, T.serial(0, chosen) as k:
+                expert = T.Bind(b["experts_of"][row, k])
+                b["slots_of"].store(b["filled"][expert], row, k)
+                b["filled"].store(b["filled"][expert] + 1, expert)
+
+    def _scatter(self) -> None:
+        """Each row to its experts."""
+        e, chosen = self.e, self.experts.chosen
+        fmt, source = e.format_of("em"), self.b["n"]
+        with e.queue.region("scatter", e.tokens * chosen) as task:
+            row, k = T.truncdiv(task, chosen), T.truncmod(task, chosen)
+            tile, m = e.tile_of("em", self.hidden, T.Bind(self.b["slots_of"][row, k]))
+            if isinstance(fmt, RowFormat):
+                fmt.store_row(tile, m, lambda at: source[row, at])
+                return
+            with T.serial(0, self.hidden // GROUP) as group:
+                at = [lanes(group * GROUP + half * 16) for half in range(2)]
+                fmt.store_group(tile, m, group, [Register(source[row, a]) for a in at])
+
+    def _active(self, task: Expr, width: int) -> tuple[Expr, Expr, Expr, Expr]:
+        """Expert, first tile, tiles, and which part of the expert's columns, of a task."""
+        number, part = T.truncdiv(task, width), T.truncmod(task, width)
+        expert, tile, tiles = (T.Bind(self.b["active"][number, at]) for at in range(3))
+        return expert, tile, tiles, part
+
+    def _count(self, at: int) -> Expr:
+        """Of experts that have rows (0), or of all their tiles (1). Each layer has its own: a
+        worker may come to a region when others have left it, and waits for as many tasks."""
+        return T.Bind(self.b["counts"][at])
+
+    def _up(self) -> None:
+        e, units = self.e, self.experts.intermediate
+        groups = units // GROUP
+        with e.queue.region("experts_up", self._count(0) * groups) as task:
+            expert, first, tiles, group = self._active(task, groups)
+            with T.serial(0, tiles) as number:
+                tile = T.Bind(first + number)
+                panels = [group * 2, group * 2 + 1]
+                out = e.product("em", self.hidden, tile, "w_experts_up", panels, expert=expert)
+                with T.serial(0, e.tile_rows) as m:
+                    pair = []
+                    for p in range(2):
+                        at = m * 2 * PANEL + p * PANEL
+                        gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
+                        unit = activated(e.spec.activation, gate.get()) * up.get()
+                        pair.append(Register(unit))
+                    e.store_group("eh", units, tile * e.tile_rows + m, group, pair)
+        if isinstance(e.format_of("eh"), RowFormat):
+            with e.queue.region("round_eh", self._count(1) * e.tile_rows) as slot:
+                e.close_row("eh", units, slot)
+
+    def _down(self) -> None:
+        e, width = self.e, self.hidden // PANEL
+        with e.queue.region("experts_down", self._count(0) * width) as task:
+            expert, first, tiles, panel = self._active(task, width)
+            with T.serial(0, tiles) as number:
+                tile = T.Bind(first + number)
+                units = self.experts.intermediate
+                out = e.product("eh", units, tile, "w_experts_down", [panel], expert=expert)
+                with T.serial(0, e.tile_rows) as m:
+                    for half in range(2):
+                        at = lanes(panel * PANEL + half * 16)
+                        value = out[lanes(m * PANEL + half * 16)]
+                        self.b["ey"].store(value, tile * e.tile_rows + m, at)
+
+    def _combine(self) -> None:
+        """What a token's experts came to, each as far as it counts."""
+        e, b = self.e, self.b
+        with e.queue.region("combine", e.tokens) as row, T.serial(0, self.hidden // 16) as j:
+            at, total = lanes(j * 16), Register(constant(0))
+            with T.serial(0, self.experts.chosen) as k:
+                slot = T.Bind(b["slots_of"][row, k])
+                share = splat(b["shares"][row, k])
+                total.set(fma(share, b["ey"][slot, at], total.get()))
+            e.add(row, at, total.get())
