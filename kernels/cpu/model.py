@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.program import (
+    ALL_KEYS,
     BEHIND_MEETINGS,
     MEETINGS,
     Buffer,
@@ -29,9 +30,6 @@ from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.runtime import as_tensor
 from raylax.kernels.spec import DecoderSpec
-
-MOST_POSITIONS = 1 << 30
-"""A window that sees all keys."""
 
 
 def load_model(
@@ -91,7 +89,7 @@ class CpuModel:
         self._arrays["sizes"][3:] = spec.window, spec.sinks
         if spec.local:
             self._arrays["local"][list(spec.local.layers)] = 1
-            self._arrays["local"][-1] = spec.local.window or MOST_POSITIONS
+            self._arrays["local"][-1] = spec.local.window or ALL_KEYS
         if options.taps:
             self._arrays["tap_at"][:] = -1
             self._arrays["tap_at"][list(options.taps)] = range(len(options.taps))

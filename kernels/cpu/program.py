@@ -19,6 +19,7 @@ from raylax.kernels.options import PAGE_SIZE
 
 MOST_ELEMENTS = 2**31 - 1  # of what the kernels index by int32
 MOST_PAGES = MOST_ELEMENTS // PAGE_SIZE  # a slot is an int32
+ALL_KEYS = 1 << 30  # a window that no sequence fills
 LINE = 16  # int32 in a cache line: counters of different workers share none
 MEETINGS = 2  # of the shards of a stage, in a layer
 BEHIND_MEETINGS = ("add_o", "add_down", "argmax")

@@ -15,6 +15,7 @@ from tvm.script.ir_builder import tirx as T
 from raylax.kernels.cpu.formats import Quantization
 from raylax.kernels.cpu.formats.base import Format
 from raylax.kernels.cpu.program import (
+    ALL_KEYS,
     MEETINGS,
     Buffer,
     StepFunction,
@@ -69,8 +70,6 @@ def declare(buffer: Buffer) -> Expr:
     return T.buffer(sizes, buffer.dtype)
 
 
-ALL = 1 << 30
-"""More keys than there are."""
 ONLY_HEAD = {
     "select", "norm_f", "norm_f_bias", "w_head", "b_head", "f", "normed", "logits", "chosen",
     "head_ends",
@@ -253,7 +252,7 @@ class StepEmitter:
         local, layers = args["local"], args["local"].shape[0] - 1
         kind = T.Bind(local[layer])
         e.b = {**e.b, **{name: View(args[name], kind) for name in ("cos", "sin")}}
-        e.window = T.Bind(T.Select(kind == 1, local[layers], T.int32(ALL)))
+        e.window = T.Bind(T.Select(kind == 1, local[layers], T.int32(ALL_KEYS)))
 
     def _heads(self, e: Operators, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
         own = [n for n in args if table[n].kind == "layer" or n in ("logits", "chosen")]
