@@ -190,7 +190,7 @@ def pull(
 @app.command()
 def models() -> None:
     """List the short names of models that `serve`, `compile` and `pull` know, with the files for
-    this machine.
+    this machine; and the families of models that are read, whatever they are called.
 
     Example: [bold]raylax serve qwen2.5:0.5b[/]
     """

@@ -24,12 +24,15 @@ from raylax.cluster.config.sections import (
     Limits,
     ScheduledLeast,
 )
+from raylax.cluster.models.families import COLUMNS as FAMILY_COLUMNS
+from raylax.cluster.models.families import rows
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, command_named
 from tests.support.engine_fields import SHOWN_BY
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
+MODELS = ROOT / "docs" / "models.md"
 BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OF_NO_USE = {"kv_cache_page_size", "verbose"}
 """Fields of the engine that have one value, or are of no use to a cluster."""
@@ -190,5 +193,13 @@ def regenerated(page: str) -> str:
     return BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
 
 
+def models_page(page: str) -> str:
+    """The same of docs/models.md."""
+    named = ",".join(FAMILY_COLUMNS)
+    written = [[cells[0], code(cells[1]), *cells[2:4], *map(code, cells[4:])] for cells in rows()]
+    return BLOCK.sub(lambda found: f"{found[1]}{table(named, written)}{found[3]}", page)
+
+
 if __name__ == "__main__":
     PAGE.write_text(regenerated(PAGE.read_text()))
+    MODELS.write_text(models_page(MODELS.read_text()))

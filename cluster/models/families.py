@@ -1,0 +1,71 @@
+"""The families of models that are read, as people know them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from raylax.kernels.checkpoints.gguf.config import ARCHITECTURES
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Some architectures that have all of this in common."""
+
+    name: str
+    architectures: tuple[str, ...]
+    """In config.json."""
+    on_gpus: bool = False
+    tools: str = ""
+    """How most of its models write calls of tools: the name of a parser. Which one a model has its
+    template says."""
+    thoughts: str = ""
+    """The same of thoughts."""
+
+    as_llama: bool = False
+    """Whether its GGUF files say llama."""
+
+    @property
+    def files(self) -> str:
+        """Formats beside safetensors and PyTorch's, which all have."""
+        named = {one.name for one in ARCHITECTURES.values()}
+        return "GGUF" if self.as_llama or named & {*self.architectures} else ""
+
+
+ROWS = (
+    Row("Llama 2 and 3, Yi, SmolLM 1 and 2", ("LlamaForCausalLM",), True, "llama3_json"),
+    Row("InternLM 3", ("InternLM3ForCausalLM",), True, as_llama=True),
+    Row("InternLM 2", ("InternLM2ForCausalLM",), True),
+    Row("SmolLM 3", ("SmolLM3ForCausalLM",), False, "hermes", "think"),
+    Row("Mistral", ("MistralForCausalLM",), True, "mistral", "mistral", as_llama=True),
+    Row("Ministral", ("MinistralForCausalLM",), False, "mistral"),
+    Row("Mixtral", ("MixtralForCausalLM",), False, "mistral"),
+    Row("Qwen 1.5, 2 and 2.5", ("Qwen2ForCausalLM",), True, "hermes"),
+    Row("Qwen 3", ("Qwen3ForCausalLM",), False, "hermes", "think"),
+    Row("Qwen 1.5 with experts", ("Qwen2MoeForCausalLM",)),
+    Row("Qwen 3 with experts", ("Qwen3MoeForCausalLM",), False, "hermes", "think"),
+    Row("MiMo 7B", ("MiMoForCausalLM",), True, "hermes", "think"),
+    Row("Gemma 1", ("GemmaForCausalLM",)),
+    Row("Gemma 2", ("Gemma2ForCausalLM",)),
+    Row("Gemma 3, text", ("Gemma3ForCausalLM",), False, "json"),
+    Row("Phi 1, 1.5 and 2", ("PhiForCausalLM",)),
+    Row("Phi 3, 3.5 and 4", ("Phi3ForCausalLM",), True, "phi4_mini_json"),
+    Row("OLMo 2", ("Olmo2ForCausalLM",)),
+    Row("OLMo 3", ("Olmo3ForCausalLM",), False, "hermes", "think"),
+    Row("OLMoE", ("OlmoeForCausalLM",)),
+    Row("Granite 3", ("GraniteForCausalLM",), False, "granite", "granite"),
+    Row("GLM 4", ("GlmForCausalLM",), True, "glm4"),
+    Row("GLM 4 0414", ("Glm4ForCausalLM",), False, "glm4"),
+    Row("StableLM 2", ("StableLmForCausalLM",)),
+    Row("StarCoder 2", ("Starcoder2ForCausalLM",)),
+    Row("GPT-2", ("GPT2LMHeadModel",)),
+    Row("GPT-NeoX, Pythia", ("GPTNeoXForCausalLM",)),
+)
+COLUMNS = ("family", "architecture", "runs on", "also from", "calls", "thoughts")
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """A row of COLUMNS for each."""
+    for one in ROWS:
+        places = "CPU, GPU" if one.on_gpus else "CPU"
+        yield (
+            one.name, ", ".join(one.architectures), places, one.files, one.tools, one.thoughts,
+        )  # fmt: skip

@@ -1,0 +1,38 @@
+"""The table of families is what the code reads."""
+
+import pytest
+
+from raylax.cluster.models.families import ROWS
+from raylax.kernels.families import spec_of
+from raylax.kernels.families.known import FAMILIES
+from raylax.proto.parsers.reasoning import REASONING_FORMATS
+from raylax.proto.parsers.tools.formats import TOOL_PARSERS
+from tests.support.cluster_reference import MODELS, models_page
+from tests.support.family_checkpoints import CONFIGS
+
+
+def test_every_architecture_has_one_row() -> None:
+    named = [name for row in ROWS for name in row.architectures]
+
+    assert sorted(named) == sorted(FAMILIES)
+
+
+def test_the_parsers_are_those_that_there_are() -> None:
+    assert {row.tools for row in ROWS} <= {"", *TOOL_PARSERS}
+    assert {row.thoughts for row in ROWS} <= {"", *REASONING_FORMATS}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_says_which_of_them_gpus_compute(name: str) -> None:
+    """Those that differ from Llama in nothing that they have no kernels for."""
+    spec = spec_of(CONFIGS[name])
+    (row,) = (one for one in ROWS if spec.architecture in one.architectures)
+
+    assert row.on_gpus == (not spec.unlike_llama and not spec.mlp_bias) or "window" in name
+
+
+def test_the_page_has_the_table() -> None:
+    """Else run `scripts/reference`."""
+    page = MODELS.read_text()
+
+    assert models_page(page) == page
