@@ -54,8 +54,8 @@ def pieces(weights: Iterable[Weight], layers: int) -> Iterator[Piece]:
     for layer in range(layers):
         for weight in every:
             if weight.layered:
-                for expert in range(weight.experts):
-                    yield from pieces_of(weight, layer * weight.experts + expert)
+                for number in range(weight.times(layer), weight.times(layer + 1)):
+                    yield from pieces_of(weight, number)
 
 
 def pieces_of(weight: Weight, layer: int) -> Iterator[Piece]:

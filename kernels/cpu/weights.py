@@ -122,14 +122,15 @@ def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:
         names = [name for name, _ in piece.weight.sources(piece.layer)]
         if (wrong := next(not_finite(ck, names), None)) is not None:
             raise CheckpointError(wrong) from None
-        where = f" of layer {piece.layer // piece.weight.experts}" if piece.weight.layered else ""
+        layer = piece.layer // (piece.weight.experts or 1)
+        where = f" of layer {layer}" if piece.weight.layered else ""
         raise CompileError(f"{piece.weight.name}{where}: {error}") from error
 
 
 def place(piece: Piece, buffer: Buffer) -> int:
     """The byte of a weight's buffer where a piece begins."""
     shape = buffer.shape[1:] if piece.weight.layered else buffer.shape
-    shape = shape[1:] if piece.weight.experts > 1 else shape
+    shape = shape[1:] if piece.weight.experts else shape
     size = np.dtype(buffer.dtype).itemsize
     inside = piece.panels.start * math.prod(shape[1:]) if piece.weight.is_matrix else 0
     return (piece.layer * math.prod(shape) + inside) * size

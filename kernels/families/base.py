@@ -45,10 +45,8 @@ class Family:
     """Whether neighbouring dims are rotated with each other."""
     eps_key: str = "rms_norm_eps"
     default_eps: float = 1e-6
-    activation: Activation | None = None
-    """None: as `hidden_act` in the config says."""
     default_activation: Activation = "silu"
-    """Where that does not say."""
+    """Where `hidden_act` in the config does not say."""
     traits: Callable[[Config, DecoderSpec], DecoderSpec] | None = None
     """What else is other than in Llama: from a spec that is as Llama's to the family's own."""
     beside: str = ""
@@ -105,7 +103,7 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
         qkv_bias=bias if family.qkv_bias is None else family.qkv_bias,
         output_bias=bias if family.output_bias is None else family.output_bias,
         mlp_bias=mlp_bias if family.mlp_bias is None else family.mlp_bias,
-        activation=family.activation or activation_of(config, family.default_activation),
+        activation=activation_of(config, family.default_activation),
     )
     if family.traits is not None:
         spec = family.traits(config, spec)

@@ -70,9 +70,9 @@ def count(config: Config, key: str, default: int | None = None) -> int:
     return value
 
 
-def whole(config: Config, key: str) -> int:
-    """A positive integer, or 0 where there is none. Raises CheckpointError."""
-    return count(config, key) if config.get(key) else 0
+def whole(config: Config, key: str, default: int) -> int:
+    """0 or a positive integer of the config; null is as absent. Raises CheckpointError."""
+    return 0 if type(value := config.get(key)) is int and not value else count(config, key, default)
 
 
 def switch(config: Config, key: str, default: bool = False) -> bool:

@@ -38,9 +38,9 @@ class Weight:
     """Where its rows are in the tensors that it is made of; None: as they follow each other."""
     offset: float = 0.0
     """What is added to a vector as it lies there."""
-    experts: int = 1
-    """How many there are in a layer: `{expert}` stands for the number of one. Where a `layer` is
-    asked for, they are counted on from layer to layer."""
+    experts: int = 0
+    """How many there are in a layer, `{expert}` standing for the number of one; 0: one, of no
+    expert. Where a `layer` is asked for, they are counted on from layer to layer."""
     paired: bool = False
     """Whether each row of its first half belongs to one of the second: gate and up of a unit."""
     plain: bool = False
@@ -55,11 +55,11 @@ class Weight:
 
     def times(self, layers: int) -> int:
         """How many there are in so many layers."""
-        return layers * self.experts if self.layered else 1
+        return layers * (self.experts or 1) if self.layered else 1
 
     def named(self, name: str, layer: int) -> str:
         """One of its tensors."""
-        number, expert = divmod(layer, self.experts)
+        number, expert = divmod(layer, self.experts or 1)
         return name.format(layer=number, expert=expert)
 
     @property

@@ -33,7 +33,7 @@ def named(architecture: str, model_type: str, sizes: Config = SIZES, **own: Any)
 CONFIGS: dict[str, Config] = {
     "qwen3": named("Qwen3ForCausalLM", "qwen3", head_dim=32, tie_word_embeddings=True),
     "qwen3-odd": named("Qwen3ForCausalLM", "qwen3", ODD, attention_bias=True),
-    "gemma": named("GemmaForCausalLM", "gemma", head_dim=32),
+    "gemma": named("GemmaForCausalLM", "gemma", head_dim=32, hidden_act="gelu"),
     "gemma2": named(
         "Gemma2ForCausalLM", "gemma2", head_dim=32, sliding_window=24, query_pre_attn_scalar=20,
         attn_logit_softcapping=5.0, final_logit_softcapping=30.0,
@@ -110,11 +110,12 @@ CONFIGS: dict[str, Config] = {
     ),
     "mixtral": named(
         "MixtralForCausalLM", "mixtral", num_local_experts=5, num_experts_per_tok=2,
-        sliding_window=None,
+        sliding_window=24,
     ),
     "qwen2-moe": named(
         "Qwen2MoeForCausalLM", "qwen2_moe", num_experts=20, num_experts_per_tok=3,
-        moe_intermediate_size=40, shared_expert_intermediate_size=48,
+        moe_intermediate_size=40, shared_expert_intermediate_size=48, use_sliding_window=True,
+        sliding_window=24, max_window_layers=2,
     ),
     "qwen3-moe": named(
         "Qwen3MoeForCausalLM", "qwen3_moe", ODD, num_experts=8, num_experts_per_tok=4,

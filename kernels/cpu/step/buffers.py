@@ -61,7 +61,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
         fmt = q.formats[weight.name]
         shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
     if weight.layered:
-        shape = (weight.experts, *shape) if weight.experts > 1 else shape
+        shape = (weight.experts, *shape) if weight.experts else shape
         return Buffer((spec.layers, *shape), dtype, "layer", free=(0,))
     return Buffer(shape, dtype, "weight")
 

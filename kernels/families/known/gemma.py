@@ -16,6 +16,12 @@ def gemma(config: Config, spec: DecoderSpec) -> DecoderSpec:
     return replace(spec, norm_offset=offset, embed_scale=math.sqrt(spec.hidden))
 
 
+def gemma1(config: Config, spec: DecoderSpec) -> DecoderSpec:
+    """Its first configs say gelu, and mean that by a tanh."""
+    legacy = spec.activation == "gelu"
+    return replace(gemma(config, spec), activation="gelu_tanh" if legacy else spec.activation)
+
+
 def gemma2(config: Config, spec: DecoderSpec) -> DecoderSpec:
     spec = replace(
         gemma(config, spec),
@@ -35,8 +41,9 @@ def gemma3(config: Config, spec: DecoderSpec) -> DecoderSpec:
 
 
 GEMMA = Family(
-    "GemmaForCausalLM", mlp_bias=False, head_dim=256, tied=True, activation="gelu_tanh",
-    traits=gemma,
+    "GemmaForCausalLM", mlp_bias=False, head_dim=256, tied=True, default_activation="gelu_tanh",
+    keys={"hidden_activation": "hidden_act"}, traits=gemma1,
+    refuses=("use_bidirectional_attention",),
 )  # fmt: skip
 GEMMA2 = replace(GEMMA, architecture="Gemma2ForCausalLM", traits=gemma2)
 GEMMA3 = replace(GEMMA, architecture="Gemma3ForCausalLM", theta=1e6, traits=gemma3)

@@ -12,9 +12,10 @@ from raylax.kernels.families.weight_table import Layout
 from raylax.kernels.spec import DecoderSpec, Rope
 
 
-def gpt2(_: Config, spec: DecoderSpec) -> DecoderSpec:
+def gpt2(config: Config, spec: DecoderSpec) -> DecoderSpec:
     return replace(
         spec, norm="layer", norm_bias=True, gated=False, rope=Rope(0),
+        query_scale=0.0 if switch(config, "scale_attn_weights", True) else 1.0,
         kv_heads=spec.heads, learned_positions=spec.max_positions,
     )  # fmt: skip
 

@@ -15,8 +15,16 @@ def windowed(config: Config, spec: DecoderSpec) -> DecoderSpec:
     """With a window in the layers from `max_window_layers` on, if it is switched on."""
     if not switch(config, "use_sliding_window"):
         return spec
-    usual = tuple(range(whole(config, "max_window_layers"), spec.layers))
+    usual = tuple(range(whole(config, "max_window_layers", 28), spec.layers))
     return with_windows(config, spec, usual)
+
+
+def windowed_by_turns(config: Config, spec: DecoderSpec) -> DecoderSpec:
+    """The same in every other layer before those."""
+    if not switch(config, "use_sliding_window"):
+        return spec
+    end = min(whole(config, "max_window_layers", 28), spec.layers)
+    return with_windows(config, spec, tuple(range(0, end, 2)))
 
 
 def qwen3(config: Config, spec: DecoderSpec) -> DecoderSpec:
@@ -38,14 +46,14 @@ def qwen2_moe(config: Config, spec: DecoderSpec) -> DecoderSpec:
     shared = count(config, "shared_expert_intermediate_size")
     biased = switch(config, "qkv_bias", True)
     return replace(
-        windowed(config, spec), experts=experts, intermediate=shared, qkv_bias=biased
+        windowed_by_turns(config, spec), experts=experts, intermediate=shared, qkv_bias=biased
     )  # fmt: skip
 
 
 def qwen3_moe(config: Config, spec: DecoderSpec) -> DecoderSpec:
     check_all_have_experts(config, spec)
     experts = experts_of(config, "moe_intermediate_size")
-    return replace(qwen3(config, spec), experts=experts, intermediate=0)
+    return replace(spec, qk_norm="head", experts=experts, intermediate=0)
 
 
 QWEN2_MOE = replace(

@@ -16,4 +16,6 @@ def smollm3(config: Config, spec: DecoderSpec) -> DecoderSpec:
     return replace(spec, local=Local(still, 0, Rope(0)) if still else None)
 
 
-SMOLLM3 = Family("SmolLM3ForCausalLM", tied=True, theta=2e6, traits=smollm3)
+SMOLLM3 = Family(
+    "SmolLM3ForCausalLM", tied=True, theta=2e6, traits=smollm3, refuses=("use_sliding_window",)
+)

@@ -127,12 +127,14 @@ def test_the_longest_sequence(variant: str, given: dict[str, Any], positions: in
     ("variant", "given", "window"),
     [
         ("qwen2-linear-rope", {"sliding_window": 64, "use_sliding_window": None}, 0),
-        ("qwen2-linear-rope", {"sliding_window": 64, "use_sliding_window": True}, 64),
+        ("qwen2-linear-rope", {"sliding_window": 64, "use_sliding_window": True}, 0),
+        ("qwen2-linear-rope", {"sliding_window": 64, "use_sliding_window": True,
+                               "max_window_layers": 0}, 64),
         ("mistral-one-kv-head", {"sliding_window": None}, 0),
         ("mistral-one-kv-head", {"sliding_window": 100}, 100),
         ("mistral-one-kv-head", {"sliding_window": 512}, 0),
     ],
-)
+)  # fmt: skip
 def test_the_window_of_a_model(variant: str, given: dict[str, Any], window: int) -> None:
     assert spec_of({**config_of(variant), **given}).window == window
 
