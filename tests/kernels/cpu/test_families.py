@@ -105,16 +105,19 @@ def test_what_shares_a_step_changes_no_bit(model: CpuModel, golden: Golden) -> N
         ("glm4", "q0bf16", "bf16", 0.05),
         ("gpt2", "q4f32_1", "bf16", 0.5),
         ("qwen2-moe", "w8a8", "bf16", 0.1),
-        ("mixtral", "q0bf16", "bf16", 0.06),
+        ("mixtral", "q0bf16", "bf16", 0.05),
     ],
 )
 def test_smaller_formats_stay_near(
     family: str, quantization: str, kv: str, bound: float, store: Path, tmp_path: Path
 ) -> None:
-    """Of weights, activations, keys and values: so much of the logits' scale."""
+    """Of weights, activations, keys and values: so much of the logits' scale at the median, for
+    now and then a router chooses another expert, and all is another text."""
     ids, want = golden_of(family)
     options = replace(OPTIONS, quantization=quantization, kv_dtype=kv)
+    rows = np.arange(len(ids), dtype=np.int32)[-len(want) :]
 
-    got = run(loaded(write_family(tmp_path, family), options, store), Piece(ids, 0, PAGES))
+    model = loaded(write_family(tmp_path, family), options, store)
+    got = run(model, Piece(ids, 0, PAGES), rows=rows)
 
-    assert error(got[0], want[-1]) < bound
+    assert np.median([error(*pair) for pair in zip(got, want, strict=True)]) < bound
