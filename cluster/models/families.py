@@ -37,7 +37,7 @@ ROWS = (
     Row("SmolLM 3", ("SmolLM3ForCausalLM",), False, "hermes", "think"),
     Row("Mistral", ("MistralForCausalLM",), True, "mistral", "mistral", as_llama=True),
     Row("Ministral", ("MinistralForCausalLM",), False, "mistral"),
-    Row("Mixtral", ("MixtralForCausalLM",), False, "mistral"),
+    Row("Mixtral", ("MixtralForCausalLM",), False, "mistral", as_llama=True),
     Row("Qwen 1.5, 2 and 2.5", ("Qwen2ForCausalLM",), True, "hermes"),
     Row("Qwen 3", ("Qwen3ForCausalLM",), False, "hermes", "think"),
     Row("Qwen 1.5 with experts", ("Qwen2MoeForCausalLM",)),

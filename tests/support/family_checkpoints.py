@@ -110,11 +110,15 @@ CONFIGS: dict[str, Config] = {
     ),
     "mixtral": named(
         "MixtralForCausalLM", "mixtral", num_local_experts=5, num_experts_per_tok=2,
-        sliding_window=24,
+        sliding_window=None,
     ),
     "qwen2-moe": named(
         "Qwen2MoeForCausalLM", "qwen2_moe", num_experts=20, num_experts_per_tok=3,
-        moe_intermediate_size=40, shared_expert_intermediate_size=48, use_sliding_window=True,
+        moe_intermediate_size=40, shared_expert_intermediate_size=48,
+    ),
+    "qwen2-moe-windows": named(
+        "Qwen2MoeForCausalLM", "qwen2_moe", num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=32, shared_expert_intermediate_size=48, use_sliding_window=True,
         sliding_window=24, max_window_layers=2,
     ),
     "qwen3-moe": named(
@@ -128,7 +132,7 @@ CONFIGS: dict[str, Config] = {
 
 IN_GGUF = (
     "qwen3", "gemma", "gemma3", "phi2", "phi3", "phi4-mini", "smollm3", "olmo2",
-    "granite", "glm4", "stablelm", "starcoder2",
+    "granite", "glm4", "stablelm", "starcoder2", "mixtral", "qwen2-moe", "qwen3-moe", "olmoe",
 )  # fmt: skip
 """Those that are kept as GGUF files, too."""
 

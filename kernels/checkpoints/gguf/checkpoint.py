@@ -1,7 +1,8 @@
 """A model in a GGUF file, or in the parts of one that was split."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,19 @@ class Tensor:
         return self._bytes().view(PLAIN[self.kind]).reshape(self.shape)
 
 
+def each(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """It, or each of the matrices that lie in one tensor."""
+    place = tensor.place
+    if len(place.shape) != 3:
+        yield name, tensor
+        return
+    count, *shape = place.shape
+    size = bytes_of(place.kind, tuple(shape))
+    for number in range(count):
+        own = replace(place, shape=tuple(shape), start=place.start + number * size)
+        yield f"{name}.{number}", replace(tensor, place=own)
+
+
 class GgufCheckpoint(StoredCheckpoint):
     """A file whose tensors were all found, whole and of the right shape."""
 
@@ -124,7 +138,12 @@ class GgufCheckpoint(StoredCheckpoint):
         self.path, self._store = path, Store(store)
         headers = [read_header(part, bytes_of) for part in parts_of(path)]
         self.metadata = headers[0].metadata
-        found = {n: Tensor(h.path, place) for h in headers for n, place in h.tensors.items()}
+        found = {
+            name: tensor
+            for header in headers
+            for of, place in header.tensors.items()
+            for name, tensor in each(of, Tensor(header.path, place))
+        }
         factors = {name: found.pop(name).read() for name in FACTORS if name in found}
         self.config = config_of(self.metadata, path, OUTPUT not in found, factors)
         for key in ("attention_bias", "use_qkv_bias", "use_bias"):
@@ -142,7 +161,8 @@ class GgufCheckpoint(StoredCheckpoint):
     @property
     def _matrix(self) -> Tensor:
         """One of those that most of the file is."""
-        ((name, _),) = weights_of(self.spec)["w_down"].sources()
+        table = weights_of(self.spec)
+        name, _ = next(table["w_down" if "w_down" in table else "w_experts_down"].sources())
         return self.tensors[name]
 
     def _permuted(self, name: str, tensor: Tensor) -> Tensor:

@@ -35,15 +35,18 @@ ARCHITECTURES = {
     "granite": Architecture("GraniteForCausalLM", permuted=True),
     "llama": Architecture("LlamaForCausalLM", permuted=True),
     "olmo2": Architecture("Olmo2ForCausalLM"),
+    "olmoe": Architecture("OlmoeForCausalLM"),
     "phi2": Architecture("PhiForCausalLM", also={"hidden_act": "gelu_new"}),
     "phi3": Architecture("Phi3ForCausalLM"),
     "qwen2": Architecture("Qwen2ForCausalLM"),
+    "qwen2moe": Architecture("Qwen2MoeForCausalLM"),
     "qwen3": Architecture("Qwen3ForCausalLM"),
+    "qwen3moe": Architecture("Qwen3MoeForCausalLM", also={"norm_topk_prob": True}),
     "smollm3": Architecture("SmolLM3ForCausalLM", permuted=True),
     "stablelm": Architecture("StableLmForCausalLM"),
     "starcoder2": Architecture("Starcoder2ForCausalLM", also={"hidden_act": "gelu_new"}),
 }
-"""By `general.architecture`. Mistral's files say llama, and are."""
+"""By `general.architecture`. Mistral's files say llama, and are; Mixtral's say so, too."""
 COUNTS = {
     "block_count": "num_hidden_layers",
     "embedding_length": "hidden_size",
@@ -53,6 +56,10 @@ COUNTS = {
     "attention.key_length": "head_dim",
     "attention.sliding_window": "sliding_window",
     "context_length": "max_position_embeddings",
+    "expert_count": "num_experts",
+    "expert_used_count": "num_experts_per_tok",
+    "expert_feed_forward_length": "moe_intermediate_size",
+    "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
     "rope.dimension_count": "rotary_dims",
     "rope.scaling.original_context_length": "original_max_position_embeddings",
 }
@@ -92,8 +99,9 @@ def config_of(
     """The config. `tied`: there is no output matrix; `factors`: tensors by which the frequencies of
     the rotation are divided, by their names. Raises CheckpointError."""
     architecture, prefix = architecture_of(metadata, where), metadata["general.architecture"]
+    mixed = prefix == "llama" and metadata.get("llama.expert_count")
     config: Config = {
-        "architectures": [architecture.name],
+        "architectures": ["MixtralForCausalLM" if mixed else architecture.name],
         "tie_word_embeddings": tied,
         "vocab_size": len(metadata.get("tokenizer.ggml.tokens", ())),
         **architecture.also,

@@ -15,9 +15,15 @@ OF_WEIGHT = {
     "w_qkv": ("attn_q", "attn_k", "attn_v"), "norm_qk": ("attn_q_norm", "attn_k_norm"),
     "w_o": ("attn_output",), "norm_o": ("post_attention_norm",), "norm_2": ("ffn_norm",),
     "w_gate_up": ("ffn_gate", "ffn_up"), "w_down": ("ffn_down",), "norm_down": ("post_ffw_norm",),
-    "norm_f": ("output_norm",), "w_head": ("output",),
+    "norm_f": ("output_norm",), "w_head": ("output",), "w_router": ("ffn_gate_inp",),
+    "w_experts_up": ("ffn_gate_exps", "ffn_up_exps"), "w_experts_down": ("ffn_down_exps",),
+    "w_shared_gate": ("ffn_gate_inp_shexp",),
 }  # fmt: skip
 """What the tensors of a weight are called, and so are those of its bias."""
+SHARED = {
+    "w_gate_up": ("ffn_gate_shexp", "ffn_up_shexp"), "w_down": ("ffn_down_shexp",),
+}  # fmt: skip
+"""The same of an MLP that stands beside experts."""
 TOGETHER = {"w_qkv": ("attn_qkv",), "w_gate_up": ("ffn_up",)}
 """The same where one tensor is all of it."""
 OUTPUT, QUERY_BIAS, MLP_BIAS = "output.weight", "blk.0.attn_q.bias", "blk.0.ffn_up.bias"
@@ -30,12 +36,15 @@ def hugging_face_names(spec: DecoderSpec) -> Iterator[tuple[str, str]]:
     """(name here, name elsewhere) of each tensor of a model."""
     for weight in weights_of(spec).values():
         of = weight.name.removesuffix("_bias").replace("b_", "w_")
-        own = OF_WEIGHT[of] if len(weight.tensors) == len(OF_WEIGHT[of]) else TOGETHER[of]
+        own = {**OF_WEIGHT, **(SHARED if spec.experts else {})}[of]
+        own = own if len(weight.tensors) == len(own) else TOGETHER[of]
         end = "weight" if of == weight.name else "bias"
-        for layer in range(spec.layers if weight.layered else 1):
+        for number in range(weight.times(spec.layers)):
+            layer, expert = divmod(number, weight.experts or 1)
             block = f"blk.{layer}." if weight.layered else ""
+            which = f".{expert}" if weight.experts else ""
             for ours, theirs in zip(own, weight.tensors, strict=True):
-                yield f"{block}{ours}.{end}", theirs.format(layer=layer)
+                yield f"{block}{ours}.{end}{which}", weight.named(theirs, number)
 
 
 def halves(rows: Array, head_dim: int) -> Array:

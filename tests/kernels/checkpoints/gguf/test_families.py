@@ -43,9 +43,9 @@ def test_it_is_the_model_that_it_was_made_of(name: str, tmp_path: Path) -> None:
     origin = open_checkpoint(write_family(tmp_path / "hf", name))
 
     assert traits(made.spec) == traits(origin.spec)
-    for weight in weights_of(origin.spec):
-        for layer in range(origin.spec.layers):
-            assert np.array_equal(read(made, weight, layer), read(origin, weight, layer)), weight
+    for name, weight in weights_of(origin.spec).items():
+        for layer in range(weight.times(origin.spec.layers)):
+            assert np.array_equal(read(made, name, layer), read(origin, name, layer)), name
 
 
 def read(checkpoint: Checkpoint, name: str, layer: int) -> np.ndarray:
