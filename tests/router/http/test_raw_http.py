@@ -159,7 +159,8 @@ async def test_a_wrong_method_is_told_the_right_one(rig: Rig, method: str) -> No
         (MODELS, "get, head, options"),
         (f"{MODELS}/tiny", "get, head, options"),
         ("/health", "get, head, options"),
-        ("/v1/responses/x", "delete, get, head, options, post"),
+        ("/v1/responses/x", "delete, get, head, options"),
+        ("/v1/responses/x/cancel", "options, post"),
     ],
 )
 async def test_every_path_says_what_may_be_done_there(rig: Rig, path: str, allow: str) -> None:
