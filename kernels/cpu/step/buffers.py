@@ -63,7 +63,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
     if weight.layered:
         shape = (weight.experts, *shape) if weight.experts else shape
         return Buffer((spec.layers, *shape), dtype, "layer", free=(0,))
-    return Buffer(shape, dtype, "weight")
+    return Buffer(shape, dtype, "weight", free=(0,) if weight.plain else ())
 
 
 def inputs(local: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
