@@ -6,6 +6,7 @@ whatever shares its batch (law 1).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from tvm.script.ir_builder import tirx as T
 
@@ -14,10 +15,8 @@ from raylax.kernels.cpu.step.operators import Operators
 from raylax.kernels.cpu.tir.activations import LOG2_E, activated
 from raylax.kernels.cpu.tir.emit import Expr, Register, exp2, fma, intrinsic, lanes, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.cpu.tir.largest import NEVER, first_largest
 from raylax.kernels.shards import GROUP, PANEL
-
-NEVER = -3e38
-"""The score of an expert that there is not, or that was chosen already."""
 
 
 @dataclass
@@ -73,15 +72,18 @@ class MixtureOfExperts:
             top, divisor = self._divisor(row)
             kept = Register(T.float32(0), "float32")
             with T.serial(0, self.experts.chosen) as k:
-                logit, expert = self._largest(row)
-                b["routed"].store(T.float32(NEVER), row, expert)
-                share = Register(self._score(logit, top, divisor), "float32")
-                b["experts_of"].store(expert, row, k)
+                logit, expert = first_largest(self.vectors, partial(self._routed, row))
+                b["routed"].store(T.float32(NEVER), row, expert.get())
+                share = Register(self._score(logit.get(), top, divisor), "float32")
+                b["experts_of"].store(expert.get(), row, k)
                 b["shares"].store(share.get(), row, k)
                 kept.set(kept.get() + share.get())
             if self.experts.normalised:
                 with T.serial(0, self.experts.chosen) as k:
                     b["shares"].store(b["shares"][row, k] / kept.get(), row, k)
+
+    def _routed(self, row: Expr, at: Expr) -> Expr:
+        return self.b["routed"][row, at]
 
     def _divisor(self, row: Expr) -> tuple[Register, Register]:
         """The largest logit of a row, and the sum of the powers of all, beside it."""
@@ -114,20 +116,6 @@ class MixtureOfExperts:
     def _lane(self, vector: Register) -> Expr:
         """One number of a vector that has the same in all lanes."""
         return intrinsic("float32", "llvm.vector.reduce.fmax", vector.get())
-
-    def _largest(self, row: Expr) -> tuple[Expr, Expr]:
-        """The largest logit that is left, and the first expert that has it."""
-        best, where = Register(constant(NEVER)), Register(splat(T.int32(0)), "int32x16")
-        with T.serial(0, self.vectors) as j:
-            index = lanes(j * 16)
-            value = Register(self.b["routed"][row, index])
-            more = value.get() > best.get()
-            where.set(T.Select(more, index, where.get()))
-            best.set(T.Select(more, value.get(), best.get()))
-        top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
-        ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
-        first = Register(intrinsic("int32", "llvm.vector.reduce.smin", ties), "int32")
-        return top.get(), first.get()
 
     def _sort(self) -> None:
         """Where each row of each expert goes: a task, for it takes no time."""

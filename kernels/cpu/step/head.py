@@ -1,14 +1,16 @@
 """The output head: logits of the rows that are sampled, and the likeliest token of each."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.program import LOGITS
 from raylax.kernels.cpu.step.emitter import Emitter
 from raylax.kernels.cpu.tir.activations import tanh
-from raylax.kernels.cpu.tir.emit import Expr, Register, intrinsic, lanes, splat
+from raylax.kernels.cpu.tir.emit import Expr, Register, lanes
 from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.cpu.tir.largest import first_largest
 from raylax.kernels.shards import PANEL
 
 
@@ -57,13 +59,9 @@ class Head:
         e, vectors = self.e, self.spec.padded_vocab // 16
         rows = T.Select(self.place["shard"] == 0, e.tokens, 0) if e.sharded else e.tokens
         with e.queue.region("argmax", rows) as row:
-            best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
-            with T.serial(0, vectors) as j:
-                index = lanes(j * 16)
-                value = Register(self.b["logits"][row, index])
-                more = T.bitwise_and(value.get() > best.get(), index < splat(self.spec.vocab))
-                where.set(T.Select(more, index, where.get()))
-                best.set(T.Select(more, value.get(), best.get()))
-            top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
-            ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
-            self.b["chosen"].store(intrinsic("int32", "llvm.vector.reduce.smin", ties), row)
+            logits = partial(self._logit, row)
+            _, first = first_largest(vectors, logits, self.spec.vocab)
+            self.b["chosen"].store(first.get(), row)
+
+    def _logit(self, row: Expr, at: Expr) -> Expr:
+        return self.b["logits"][row, at]
