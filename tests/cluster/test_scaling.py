@@ -133,7 +133,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     file = place / "raylax.yaml"
     Cluster.write(file, model)
     with serving("--config", str(file)) as made:
-        until(lambda: READY in made.output, PATIENCE_S)
+        made.wait_until_it_says(READY, PATIENCE_S)
         with httpx.Client(base_url=made.url, timeout=PATIENCE_S) as client:
             yield Cluster(made, client, file, model)
 

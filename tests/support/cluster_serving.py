@@ -67,9 +67,24 @@ class Serving:
         """Everything of the run but the command itself."""
         return pids_of_run(self.command.pid, self.run_directory)
 
-    def wait_until_it_says(self, text: str) -> None:
-        until(lambda: text in self.output or self.command.poll() is not None, START_S)
-        assert text in self.output, self.output
+    def wait_until_it_says(self, text: str, patience_s: float = START_S) -> None:
+        """What it said instead, and what its processes do, is the failure's text."""
+        deadline = time.monotonic() + patience_s
+        while text not in self.output:
+            assert self.command.poll() is None, f"it has ended: {self.output}"
+            assert time.monotonic() < deadline, f"not within {patience_s} s:\n{self.report()}"
+            time.sleep(0.05)
+
+    def report(self) -> str:
+        """Its output, and the machine's processes that have computed most: for who reads a failure
+        on a machine that is gone."""
+        busiest = subprocess.run(
+            ["ps", "-eo", "pid,ppid,stat,etimes,time,rss,args", "--sort=-time"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.splitlines()[:25]
+        return "\n".join([self.output, *(line[:160] for line in busiest)])
 
     def interrupt(self) -> float:
         """Ctrl-C; the seconds until the command has ended."""
