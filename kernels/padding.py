@@ -43,7 +43,15 @@ def with_units(experts: Experts, multiple: int) -> Experts:
     """The same, each of so many units or a multiple."""
     own = experts.own_intermediate
     units = up(own, multiple)
-    return replace(experts, intermediate=units, padding=units - own)
+    own_dense = experts.dense_intermediate - experts.dense_padding
+    dense = up(own_dense, multiple)
+    return replace(
+        experts,
+        intermediate=units,
+        padding=units - own,
+        dense_intermediate=dense,
+        dense_padding=dense - own_dense,
+    )
 
 
 def unpadded(spec: DecoderSpec) -> DecoderSpec:

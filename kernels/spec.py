@@ -58,10 +58,34 @@ class Experts:
     """What becomes of the router's logits."""
     normalised: bool = False
     """Whether the scores of those that are chosen are made to sum up to 1."""
+    scale: float = 1.0
+    """What the scores of those that are chosen are multiplied by."""
+    corrected: bool = False
+    """Whether an expert's score is raised by a number of its own where some are chosen, and not
+    where it counts: https://arxiv.org/abs/2408.15664."""
+    groups: int = 1
+    """Parts of the experts, of which a token has some before it chooses among the experts in
+    these: those whose two best scores add up to most. https://arxiv.org/abs/2412.19437."""
+    groups_chosen: int = 1
     shared_gate: bool = False
     """Whether the MLP that stands beside them counts as far as a gate lets it."""
+    dense: tuple[int, ...] = ()
+    """Layers that have an MLP instead, and nothing beside it."""
+    dense_intermediate: int = 0
+    """Its units."""
     padding: int = 0
     """How many of `intermediate` are zeros that the model does not have."""
+    dense_padding: int = 0
+    """The same of `dense_intermediate`."""
+
+    def sparse(self, layers: int) -> tuple[int, ...]:
+        """Those of so many layers that have experts."""
+        return tuple(layer for layer in range(layers) if layer not in self.dense)
+
+    @property
+    def chosen_by_scores(self) -> bool:
+        """Whether the largest logits are not always those that are chosen."""
+        return self.corrected or self.groups > 1
 
     @property
     def own_intermediate(self) -> int:

@@ -18,7 +18,8 @@ PLAIN = ("float32", "bfloat16", "float16")
 CALLED = {
     "w_embed": "embedding", "w_qkv": "qkv", "w_o": "o", "w_gate_up": "gate_up",
     "w_down": "down", "w_head": "head", "w_fc": "fc", "w_experts_up": "experts' gate_up",
-    "w_experts_down": "experts' down",
+    "w_experts_down": "experts' down", "w_dense_up": "gate_up of layers without experts",
+    "w_dense_down": "down of layers without experts",
 }  # fmt: skip
 """Matrices of the step, as users are told of them."""
 

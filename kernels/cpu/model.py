@@ -90,6 +90,9 @@ class CpuModel:
         if spec.local:
             self._arrays["local"][list(spec.local.layers)] = 1
             self._arrays["local"][-1] = spec.local.window or ALL_KEYS
+        if spec.experts and spec.experts.dense:
+            for dense, layers in enumerate((spec.experts.sparse(spec.layers), spec.experts.dense)):
+                self._arrays["dense"][list(layers)] = [(dense, n) for n in range(len(layers))]
         if options.taps:
             self._arrays["tap_at"][:] = -1
             self._arrays["tap_at"][list(options.taps)] = range(len(options.taps))

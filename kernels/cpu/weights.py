@@ -122,7 +122,7 @@ def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:
         names = [name for name, _ in piece.weight.sources(piece.layer)]
         if (wrong := next(not_finite(ck, names), None)) is not None:
             raise CheckpointError(wrong) from None
-        layer = piece.layer // (piece.weight.experts or 1)
+        layer, _ = piece.weight.place(piece.layer)
         where = f" of layer {layer}" if piece.weight.layered else ""
         raise CompileError(f"{piece.weight.name}{where}: {error}") from error
 

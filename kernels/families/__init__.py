@@ -30,7 +30,9 @@ def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
 def stands_beside(spec: DecoderSpec, name: str) -> bool:
     """Whether such a checkpoint may hold a tensor of this name that the model does without."""
     family = FAMILIES.get(spec.architecture)
-    return family is not None and bool(family.beside) and name.startswith(family.beside)
+    if family is None or not family.beside:
+        return False
+    return name.startswith(family.beside.format(layers=spec.layers))
 
 
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:

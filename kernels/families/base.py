@@ -50,7 +50,8 @@ class Family:
     traits: Callable[[Config, DecoderSpec], DecoderSpec] | None = None
     """What else is other than in Llama: from a spec that is as Llama's to the family's own."""
     beside: str = ""
-    """How the names of tensors begin that the model does without; empty: there are none."""
+    """How the names of tensors begin that the model does without, `{layers}` standing for how many
+    layers it has; empty: there are none."""
 
 
 def longest_sequence(config: Config, rope: Rope) -> int:

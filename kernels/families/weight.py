@@ -1,5 +1,6 @@
 """One weight of a step, and what it is made of in a checkpoint."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,10 @@ class Weight:
     """What is added to a vector as it lies there."""
     experts: int = 0
     """How many there are in a layer, `{expert}` standing for the number of one; 0: one, of no
-    expert. Where a `layer` is asked for, they are counted on from layer to layer."""
+    expert. Where a `layer` is asked for, they are counted on from layer to layer, of those that
+    have it."""
+    layers: tuple[int, ...] | None = None
+    """The layers that have it; None: all, or it is no layer's."""
     paired: bool = False
     """Whether each row of its first half belongs to one of the second: gate and up of a unit."""
     plain: bool = False
@@ -50,17 +54,26 @@ class Weight:
 
     @property
     def layered(self) -> bool:
-        """Whether every layer has one of its own."""
+        """Whether layers have one of their own."""
         return "{layer}" in self.tensors[0]
+
+    def depth(self, layers: int) -> int:
+        """How many of the first so many layers have it."""
+        return layers if self.layers is None else bisect_left(self.layers, layers)
 
     def times(self, layers: int) -> int:
         """How many there are in so many layers."""
-        return layers * (self.experts or 1) if self.layered else 1
+        return self.depth(layers) * (self.experts or 1) if self.layered else 1
 
-    def named(self, name: str, layer: int) -> str:
+    def place(self, number: int) -> tuple[int, int]:
+        """Layer and expert of one of as many as there are."""
+        at, expert = divmod(number, self.experts or 1)
+        return (at if self.layers is None else self.layers[at]), expert
+
+    def named(self, name: str, number: int) -> str:
         """One of its tensors."""
-        number, expert = divmod(layer, self.experts or 1)
-        return name.format(layer=number, expert=expert)
+        layer, expert = self.place(number)
+        return name.format(layer=layer, expert=expert)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from raylax.kernels.families.weight import Names, Order, Weight
-from raylax.kernels.padding import unpadded
+from raylax.kernels.padding import unpadded, up
 from raylax.kernels.rotary import turned_order
 from raylax.kernels.spec import DecoderSpec, Experts, Fusion
 
@@ -34,6 +34,7 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
         yield from norm(spec, "norm_2", *of_layer(second))
     if spec.experts:
         yield from expert_weights(spec, spec.experts)
+        yield from dense_weights(spec, spec.experts)
     if spec.intermediate:
         yield from mlp_weights(spec)
     if spec.norm_after:
@@ -83,14 +84,15 @@ def attention_weights(spec: DecoderSpec) -> Iterator[Weight]:
 def mlp_weights(spec: DecoderSpec) -> Iterator[Weight]:
     """Those of a layer's MLP; without gates `w_gate_up` is the first of two matrices."""
     hidden, mlp = spec.hidden, spec.intermediate
+    layers = layers_with(spec.experts, spec.layers) if spec.experts else None
     into = ("mlp.gate_proj", "mlp.up_proj") if spec.gated else ("mlp.up_proj",)
     rows = (mlp,) * len(into)
     weights, both = of_layer(*(f"{n}.weight" for n in into)), spec.gated
-    yield Weight("w_gate_up", weights, rows, hidden, mlp, paired=both)
+    yield Weight("w_gate_up", weights, rows, hidden, mlp, paired=both, layers=layers)
     if spec.mlp_bias:
         biases = of_layer(*(f"{n}.bias" for n in into))
         yield Weight("b_gate_up", biases, rows, None, mlp, paired=both)
-    yield Weight("w_down", of_layer("mlp.down_proj.weight"), (hidden,), mlp)
+    yield Weight("w_down", of_layer("mlp.down_proj.weight"), (hidden,), mlp, layers=layers)
     if spec.mlp_bias:
         yield Weight("b_down", of_layer("mlp.down_proj.bias"), (hidden,))
 
@@ -98,14 +100,38 @@ def mlp_weights(spec: DecoderSpec) -> Iterator[Weight]:
 def expert_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
     """Those of a layer's experts, of their router, and of the gate of the MLP beside them."""
     hidden, mlp, count = spec.hidden, experts.intermediate, experts.count
-    yield Weight("w_router", of_layer("mlp.gate.weight"), (count,), hidden, plain=True)
+    layers = layers_with(experts, spec.layers)
+    names = of_layer("mlp.gate.weight")
+    yield Weight("w_router", names, (count,), hidden, plain=True, layers=layers)
+    if experts.corrected:
+        names = of_layer("mlp.gate.e_score_correction_bias")
+        correction = Weight("correction", names, (count,), layers=layers)
+        yield replace(correction, rows=(up(count, 16),), own=correction)
     if experts.shared_gate:
         gate = of_layer("mlp.shared_expert_gate.weight")
-        yield Weight("w_shared_gate", gate, (1,), hidden, plain=True)
+        yield Weight("w_shared_gate", gate, (1,), hidden, plain=True, layers=layers)
     names = of_layer(*(f"mlp.experts.{{expert}}.{name}_proj.weight" for name in ("gate", "up")))
-    yield Weight("w_experts_up", names, (mlp, mlp), hidden, mlp, experts=count, paired=True)
+    yield Weight(
+        "w_experts_up", names, (mlp, mlp), hidden, mlp, experts=count, paired=True, layers=layers
+    )
     names = of_layer("mlp.experts.{expert}.down_proj.weight")
-    yield Weight("w_experts_down", names, (hidden,), mlp, experts=count)
+    yield Weight("w_experts_down", names, (hidden,), mlp, experts=count, layers=layers)
+
+
+def dense_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
+    """Those of the MLP of layers that have no experts."""
+    hidden, mlp, layers = spec.hidden, experts.dense_intermediate, experts.dense
+    if layers:
+        names = of_layer("mlp.gate_proj.weight", "mlp.up_proj.weight")
+        yield Weight("w_dense_up", names, (mlp, mlp), hidden, mlp, paired=True, layers=layers)
+        yield Weight(
+            "w_dense_down", of_layer("mlp.down_proj.weight"), (hidden,), mlp, layers=layers
+        )
+
+
+def layers_with(experts: Experts, layers: int) -> tuple[int, ...] | None:
+    """Those of so many layers that have experts; None: all."""
+    return experts.sparse(layers) if experts.dense else None
 
 
 def order_of_heads(spec: DecoderSpec, turned: Order) -> Order:

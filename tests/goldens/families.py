@@ -2,6 +2,7 @@
 (`tests/support/family_checkpoints.py`).
 
     python tests/goldens/families.py      # in an environment with torch, transformers and raylax
+    python tests/goldens/families.py NAME...   # only of these; what there is of others is kept
 
 `families.npz` holds of each the ids of a prompt, and f32[END, vocab], its last logits. A tensor
 that transformers misses, or does not know, is an error.
@@ -39,12 +40,13 @@ def computed(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    goldens = {}
+    file, goldens = HERE / "families.npz", {}
+    if sys.argv[1:]:
+        goldens = dict(np.load(file))
     for name in sys.argv[1:] or CONFIGS:
         goldens[f"{name}/ids"], goldens[f"{name}/logits"] = computed(name)
         print(name, float(np.abs(goldens[f"{name}/logits"]).max()), flush=True)
-    if not sys.argv[1:]:
-        np.savez_compressed(HERE / "families.npz", **goldens)
+    np.savez_compressed(file, **goldens)
 
 
 if __name__ == "__main__":

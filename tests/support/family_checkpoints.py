@@ -125,6 +125,30 @@ CONFIGS: dict[str, Config] = {
         "Qwen3MoeForCausalLM", "qwen3_moe", ODD, num_experts=8, num_experts_per_tok=4,
         moe_intermediate_size=32, norm_topk_prob=True,
     ),
+    "qwen3-moe-dense": named(
+        "Qwen3MoeForCausalLM", "qwen3_moe", num_hidden_layers=5, num_experts=6, head_dim=32,
+        num_experts_per_tok=2, moe_intermediate_size=32, decoder_sparse_step=2,
+        mlp_only_layers=[3],
+    ),
+    "qwen2-moe-dense": named(
+        "Qwen2MoeForCausalLM", "qwen2_moe", ODD, num_experts=5, num_experts_per_tok=2,
+        moe_intermediate_size=24, shared_expert_intermediate_size=48, mlp_only_layers=[0, 2],
+        head_dim=20,
+    ),
+    "glm4-moe": named(
+        "Glm4MoeForCausalLM", "glm4_moe", num_hidden_layers=4, first_k_dense_replace=1,
+        n_routed_experts=21, n_group=3, topk_group=2, num_experts_per_tok=4, n_shared_experts=2,
+        moe_intermediate_size=40, norm_topk_prob=True, routed_scaling_factor=1.8,
+        use_qk_norm=True, attention_bias=True, partial_rotary_factor=0.5, head_dim=32,
+        hidden_act="silu", rms_norm_eps=1e-5,
+    ),
+    "dots1": named(
+        "Dots1ForCausalLM", "dots1", ODD, n_routed_experts=20, num_experts_per_tok=4,
+        n_shared_experts=1, moe_intermediate_size=36, first_k_dense_replace=1, n_group=1,
+        topk_group=1, norm_topk_prob=False, routed_scaling_factor=2.5, sliding_window=24,
+        layer_types=[LOCAL, FULL, LOCAL],
+    ),
+    "ernie": named("Ernie4_5ForCausalLM", "ernie4_5", ODD, tie_word_embeddings=True),
     "olmoe": named("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=2),
     "yarn": named("LlamaForCausalLM", "llama", rope_scaling=YARN),
 }  # fmt: skip

@@ -17,7 +17,8 @@ OF_WEIGHT = {
     "w_gate_up": ("ffn_gate", "ffn_up"), "w_down": ("ffn_down",), "norm_down": ("post_ffw_norm",),
     "norm_f": ("output_norm",), "w_head": ("output",), "w_router": ("ffn_gate_inp",),
     "w_experts_up": ("ffn_gate_exps", "ffn_up_exps"), "w_experts_down": ("ffn_down_exps",),
-    "w_shared_gate": ("ffn_gate_inp_shexp",),
+    "w_shared_gate": ("ffn_gate_inp_shexp",), "w_dense_up": ("ffn_gate", "ffn_up"),
+    "w_dense_down": ("ffn_down",), "correction": ("exp_probs_b",),
 }  # fmt: skip
 """What the tensors of a weight are called, and so are those of its bias."""
 SHARED = {
@@ -40,7 +41,7 @@ def hugging_face_names(spec: DecoderSpec) -> Iterator[tuple[str, str]]:
         own = own if len(weight.tensors) == len(own) else TOGETHER[of]
         end = "weight" if of == weight.name else "bias"
         for number in range(weight.times(spec.layers)):
-            layer, expert = divmod(number, weight.experts or 1)
+            layer, expert = weight.place(number)
             block = f"blk.{layer}." if weight.layered else ""
             which = f".{expert}" if weight.experts else ""
             for ours, theirs in zip(own, weight.tensors, strict=True):

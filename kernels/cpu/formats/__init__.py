@@ -15,7 +15,10 @@ from raylax.kernels.cpu.kept import Kept, kept
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 
-LAYERS = ("w_qkv", "w_o", "w_gate_up", "w_down", "w_experts_up", "w_experts_down", "w_fc")
+LAYERS = (
+    "w_qkv", "w_o", "w_gate_up", "w_down", "w_experts_up", "w_experts_down", "w_dense_up",
+    "w_dense_down", "w_fc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ HEAD = ("norm_f", "head", "argmax")
 
 MEETS = {
     "a": "w_qkv", "o": "w_o", "m": "w_gate_up", "h": "w_down", "f": "w_head", "p": "w_fc",
-    "em": "w_experts_up", "eh": "w_experts_down",
+    "em": "w_experts_up", "eh": "w_experts_down", "dm": "w_dense_up", "dh": "w_dense_down",
 }  # fmt: skip
 """Activations as a product reads them, and the weights that it meets them with."""
 PLACE = tuple(field.name for field in fields(Place))
@@ -62,7 +62,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
         shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
     if weight.layered:
         shape = (weight.experts, *shape) if weight.experts else shape
-        return Buffer((spec.layers, *shape), dtype, "layer", free=(0,))
+        return Buffer((weight.depth(spec.layers), *shape), dtype, "layer", free=(0,))
     return Buffer(shape, dtype, "weight", free=(0,) if weight.plain else ())
 
 
@@ -87,12 +87,16 @@ def inputs(local: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
 
 def tables(spec: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
     """Rotary embedding; where there are local layers, of both kinds. `local`: for each layer
-    whether it is one, and last the window of those."""
+    whether it is one, and last the window of those. `dense`: for each layer whether it has no
+    experts, and how many layers before it are as it is."""
     length, angles = c.sequence_length, spec.head_dim // 2
+    dense = spec.experts is not None and spec.experts.dense
+    kinds = {"dense": growing("input", spec.layers, 2)} if dense else {}
     if not spec.local:
-        return {name: growing("table", length, angles, dtype=F32) for name in ("cos", "sin")}
+        turning = {name: growing("table", length, angles, dtype=F32) for name in ("cos", "sin")}
+        return turning | kinds
     both = Buffer((2, length, angles), F32, "table", free=(1,))
-    return {"cos": both, "sin": both, "local": growing("input", spec.layers + 1)}
+    return {"cos": both, "sin": both, "local": growing("input", spec.layers + 1), **kinds}
 
 
 def work_list_bounds(local: DecoderSpec, c: Capacity) -> Bounds:
@@ -129,7 +133,7 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
     wide = [hidden, attended, local.intermediate, local.qkv_columns]
     if local.experts:
         made |= of_experts(local, local.experts, q, c)
-        wide.append(local.experts.intermediate)
+        wide += [local.experts.intermediate, local.experts.dense_intermediate]
     if fusion := local.fusion:
         wide.append(joined_columns(local, fusion))
         made["p"] = packed("p", c.tokens, wide[-1])
@@ -154,18 +158,28 @@ def of_experts(
     experts; `experts_of`, `shares`, `slots_of`: of those that a token has, which they are, how much
     each counts, and where its row is; `active`: those that have rows, with where their tiles begin
     and how many they are; `counts`: of these, and of all tiles, in each layer; `filled`: rows of
-    each."""
+    each; `scores`, `groups`: where what is chosen is not the largest logits, see `Router`."""
     rows, chosen = expert_rows(experts, c), experts.chosen
     normed = {"n": growing("work", c.tokens, local.hidden, dtype=F32)}
     packed = {
         name: Buffer(*q.formats[MEETS[name]].activation(rows, k), "work", free=(0,))
         for name, k in (("em", local.hidden), ("eh", experts.intermediate))
     }
-    gates = {"gates": growing("work", c.tokens, dtype=F32)} if experts.shared_gate else {}
+    more = dict[str, Buffer]()
+    if experts.shared_gate:
+        more["gates"] = growing("work", c.tokens, dtype=F32)
+    if experts.chosen_by_scores:
+        more["scores"] = growing("work", c.tokens, up(experts.count, 16), dtype=F32)
+    if experts.groups > 1:
+        more["groups"] = growing("work", c.tokens, 2, up(experts.groups, 16), dtype=F32)
+    if experts.dense:
+        for name, k in (("dm", local.hidden), ("dh", experts.dense_intermediate)):
+            form = q.formats[MEETS[name]].activation(padded(c.tokens), k)
+            more[name] = Buffer(*form, "work", free=(0,))
     return (
         normed
         | packed
-        | gates
+        | more
         | {
             "routed": growing("work", c.tokens, up(experts.count, 16), dtype=F32),
             "experts_of": growing("work", c.tokens, chosen),

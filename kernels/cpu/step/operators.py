@@ -138,17 +138,18 @@ class Operators(Norms):
         self.project("o", "o", k, first, meeting, "b_o" if self.spec.output_bias else None)
 
     def project(
-        self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None
-    ) -> None:
-        """x += source @ w_name^T (+ bias), perhaps behind a norm. Of several shards each has a
-        part of every sum: they meet, and all add all parts in the same order."""
+        self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None,
+        weight: str = "",
+    ) -> None:  # fmt: skip
+        """x += source @ weight^T (+ bias), perhaps behind a norm; usually w_name. Of several
+        shards each has a part of every sum: they meet, and all add all parts in the same order."""
         meeting = self.exchange.meeting(number) if self.exchange else None
         with (
             self.queue.region(name, self.spec.hidden // PANEL) as panel,
             T.serial(0, self.tiles) as tile,
         ):
             first = first if meeting else 0
-            out = self.product(source, k, tile, f"w_{name}", [panel], first)
+            out = self.product(source, k, tile, weight or f"w_{name}", [panel], first)
             with self.rows_of(tile) as (m, row):
                 for half in range(2):
                     at = lanes(panel * PANEL + half * 16)

@@ -24,19 +24,20 @@ from raylax.kernels.cpu.program import (
 from raylax.kernels.cpu.step.attend import Attention
 from raylax.kernels.cpu.step.buffers import PLACE, Capacity, buffers, operators
 from raylax.kernels.cpu.step.emitter import View
-from raylax.kernels.cpu.step.experts import MixtureOfExperts
 from raylax.kernels.cpu.step.fusing import Fusing
 from raylax.kernels.cpu.step.head import Head
 from raylax.kernels.cpu.step.medusa import residual_blocks
-from raylax.kernels.cpu.step.mlp import MLP
+from raylax.kernels.cpu.step.mlp.dense import MLP
+from raylax.kernels.cpu.step.mlp.experts import MixtureOfExperts
 from raylax.kernels.cpu.step.operators import Operators
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.emit import Expr, function, imported
 from raylax.kernels.cpu.tir.exchange import EXCHANGE_IR, Exchange
 from raylax.kernels.cpu.tir.queue import Queue
+from raylax.kernels.families.weight_table import weights_in
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import DecoderSpec, Local, Rope
+from raylax.kernels.spec import DecoderSpec, Experts, Local, Rope
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ class StepEmitter:
             norm_offset=0.0,
             learned_positions=min(1, self.spec.learned_positions),
         )
+        if spec.experts and spec.experts.dense:
+            spec = replace(spec, layers=2, experts=replace(spec.experts, dense=(0,)))
         degree = Degree(self.degree.tensor)
         capacity = Capacity(1, 1, 1, 1, min(1, self.capacity.taps))
         return replace(self, spec=spec, degree=degree, capacity=capacity)
@@ -235,17 +238,40 @@ class StepEmitter:
                 e.norm_qk()
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
+            meeting = layer * MEETINGS + 2
             if self.spec.experts:
                 e.b["counts"] = View(args["counts"], layer)
-                e.keep_normed(second, "n", "m" if self.spec.intermediate else None)
-                MixtureOfExperts(e).emit()
-            elif not self.spec.parallel:
-                e.normalise(second if before else None, "m", name="norm_2")
-            if self.spec.intermediate:
-                MLP(e).emit(layer * MEETINGS + 2)
+                self._expert_or_dense(self.spec.experts, second, own["layer"], meeting, e, args)
+            else:
+                if not self.spec.parallel:
+                    e.normalise(second if before else None, "m", name="norm_2")
+                MLP(e).emit(meeting)
             if self.capacity.taps:
                 with T.If(own["layer"] == args["tap_at"].shape[0] - 2), T.Then():
                     e.tap("last_tap", own["layer"] + 1)
+
+    def _expert_or_dense(
+        self, experts: Experts, norm: str, layer: Expr, meeting: Expr, e: Operators,
+        args: dict[str, Expr],
+    ) -> None:  # fmt: skip
+        """What stands behind attention: experts, or in `dense` layers an MLP that is alone."""
+        if not experts.dense:
+            return self._experts(norm, meeting, e)
+        kind, number = (T.Bind(args["dense"][layer, at]) for at in range(2))
+        some = [one.name for one in weights_in(self.spec) if one.layers is not None]
+        e.b = {**e.b, **{name: View(args[name], number, large=True) for name in some}}
+        with T.If(kind == 0):
+            with T.Then():
+                self._experts(norm, meeting, e)
+            with T.Else():
+                e.normalise(norm if self.spec.norm_before else None, "dm", name="norm_2")
+                MLP(e, dense=True).emit(meeting)
+
+    def _experts(self, norm: str, meeting: Expr, e: Operators) -> None:
+        e.keep_normed(norm, "n", "m" if self.spec.intermediate else None)
+        MixtureOfExperts(e).emit()
+        if self.spec.intermediate:
+            MLP(e).emit(meeting)
 
     def _attend_as(self, layer: Expr, e: Operators, args: dict[str, Expr]) -> None:
         """Chooses the rotary embedding and the window of a layer."""

@@ -4,7 +4,7 @@ norm of each query and key instead (https://arxiv.org/abs/2505.09388)."""
 from dataclasses import replace
 
 from raylax.kernels.families.base import Family
-from raylax.kernels.families.experts import check_all_have_experts, experts_of
+from raylax.kernels.families.experts import dense_by_turns, experts_of, with_experts
 from raylax.kernels.families.layers import with_windows
 from raylax.kernels.families.values import Config, count, switch, whole
 from raylax.kernels.families.weight_table import Layout, of_layer
@@ -41,19 +41,15 @@ MIMO = replace(QWEN2, architecture="MiMoForCausalLM", beside="model.mtp_layers."
 
 def qwen2_moe(config: Config, spec: DecoderSpec) -> DecoderSpec:
     """Beside the experts stands an MLP that counts as far as a gate lets it."""
-    check_all_have_experts(config, spec)
     experts = replace(experts_of(config, "moe_intermediate_size"), shared_gate=True)
     shared = count(config, "shared_expert_intermediate_size")
-    biased = switch(config, "qkv_bias", True)
-    return replace(
-        windowed_by_turns(config, spec), experts=experts, intermediate=shared, qkv_bias=biased
-    )  # fmt: skip
+    spec = replace(windowed_by_turns(config, spec), qkv_bias=switch(config, "qkv_bias", True))
+    return with_experts(config, spec, experts, shared, dense_by_turns(config, spec))
 
 
 def qwen3_moe(config: Config, spec: DecoderSpec) -> DecoderSpec:
-    check_all_have_experts(config, spec)
-    experts = experts_of(config, "moe_intermediate_size")
-    return replace(spec, qk_norm="head", experts=experts, intermediate=0)
+    experts, spec = experts_of(config, "moe_intermediate_size"), replace(spec, qk_norm="head")
+    return with_experts(config, spec, experts, 0, dense_by_turns(config, spec))
 
 
 QWEN2_MOE = replace(

@@ -105,6 +105,7 @@ def test_what_shares_a_step_changes_no_bit(model: CpuModel, golden: Golden) -> N
         ("glm4", "q0bf16", "bf16", 0.05),
         ("gpt2", "q4f32_1", "bf16", 0.5),
         ("qwen2-moe", "w8a8", "bf16", 0.1),
+        ("glm4-moe", "w8a8", "bf16", 0.1),
         ("mixtral", "q0bf16", "bf16", 0.05),
     ],
 )

@@ -6,16 +6,22 @@ from typing import Any
 import pytest
 
 from raylax.kernels.errors import CheckpointError, CompileError
-from raylax.kernels.families import spec_of
+from raylax.kernels.families import spec_of, stands_beside
 from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import Local, Rope
+from raylax.kernels.spec import Experts, Local, Rope
 from tests.support.checkpoints import LLAMA3_ROPE
 from tests.support.family_checkpoints import CONFIGS, FULL, LOCAL, YARN
 
 
 def of(name: str, **changed: Any) -> dict[str, Any]:
     return {**CONFIGS[name], **changed}
+
+
+def experts_of(name: str, **changed: Any) -> Experts:
+    found = spec_of(of(name, **changed)).experts
+    assert found is not None
+    return found
 
 
 def test_an_unknown_one_is_told_the_nearest() -> None:
@@ -45,6 +51,12 @@ def test_an_unknown_one_is_told_the_nearest() -> None:
         ("gemma2", {"final_logit_softcapping": -3}, "final_logit_softcapping must be a positive"),
         ("granite", {"logits_scaling": 0}, "logits_scaling must be a positive number, found 0"),
         ("starcoder2", {"hidden_act": "mish"}, "hidden_act 'mish' is not supported, only silu, "),
+        ("qwen3-moe", {"num_experts_per_tok": 9}, "must be at most the 8 experts, found 9"),
+        ("qwen3-moe", {"mlp_only_layers": 1}, "mlp_only_layers must be a list of layers, found 1"),
+        ("glm4-moe", {"n_group": 5}, "must part the 21 experts into groups of .*, found 5"),
+        ("glm4-moe", {"n_group": 21}, "equally many, at least 2, found 21"),
+        ("glm4-moe", {"topk_group": 4}, "topk_group must be at most the 3 groups, .*, found 4"),
+        ("glm4-moe", {"num_experts_per_tok": 15}, "so many that they have 15 experts, found 2"),
         ("yarn", {"rope_scaling": {"rope_type": "ntk"}}, "'ntk' is not supported, only default, "),
     ],
 )
@@ -59,6 +71,7 @@ ALSO = (
     "rope_parameters", "rope_scaling", "partial_rotary_factor", "layer_types", "hidden_act",
     "sliding_window", "head_dim", "num_key_value_heads", "norm_topk_prob", "mlp_only_layers",
     "decoder_sparse_step", "original_max_position_embeddings", "max_window_layers",
+    "first_k_dense_replace", "routed_scaling_factor", "n_group", "topk_group", "n_shared_experts",
 )  # fmt: skip
 
 
@@ -89,6 +102,28 @@ def test_windows_are_those_of_the_layers_that_have_one() -> None:
     assert spec_of(of("qwen2-window")).local == Local((1, 2), 24, rope)
     assert spec_of(of("qwen2-window", use_sliding_window=False)).local is None
     assert spec_of(of("mistral-window")).window == 24
+
+
+def test_layers_between_experts_have_an_mlp() -> None:
+    """By turns, by name, or at the beginning; one that has no experts at all is another model."""
+    step = {"num_hidden_layers": 5, "decoder_sparse_step": 2}
+
+    assert experts_of("qwen3-moe", **step).dense == (0, 2, 4)
+    assert experts_of("qwen3-moe", mlp_only_layers=[-1, 1, 7]).dense == (1,)
+    assert experts_of("qwen3-moe").dense == ()
+    assert experts_of("glm4-moe", first_k_dense_replace=3).dense == (0, 1, 2)
+    assert experts_of("glm4-moe").dense_intermediate == of("glm4-moe")["intermediate_size"]
+    without = spec_of(of("qwen3-moe", mlp_only_layers=[0, 1, 2]))
+    assert without.experts is None
+    assert without.intermediate == of("qwen3-moe")["intermediate_size"]
+
+
+def test_a_layer_that_predicts_more_may_stand_behind_the_others() -> None:
+    spec = spec_of(of("glm4-moe"))
+
+    assert stands_beside(spec, "model.layers.4.mlp.gate.weight")
+    assert not stands_beside(spec, "model.layers.3.mlp.gate.weight")
+    assert not stands_beside(spec, "model.layers.40.mlp.gate.weight")
 
 
 def test_layers_without_rotation_leave_things_as_they_are() -> None:

@@ -6,16 +6,15 @@ whatever shares its batch (law 1).
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats.base import RowFormat
+from raylax.kernels.cpu.step.mlp.router import Router
 from raylax.kernels.cpu.step.operators import Operators
-from raylax.kernels.cpu.tir.activations import LOG2_E, activated
-from raylax.kernels.cpu.tir.emit import Expr, Register, exp2, fma, intrinsic, lanes, splat
+from raylax.kernels.cpu.tir.activations import activated
+from raylax.kernels.cpu.tir.emit import Expr, Register, fma, lanes, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
-from raylax.kernels.cpu.tir.largest import NEVER, first_largest
 from raylax.kernels.shards import GROUP, PANEL
 
 
@@ -28,94 +27,15 @@ class MixtureOfExperts:
     def __post_init__(self) -> None:
         assert self.e.spec.experts is not None
         self.experts, self.b, self.hidden = self.e.spec.experts, self.e.b, self.e.spec.hidden
-        self.vectors = -(-self.experts.count // 16)
 
     def emit(self) -> None:
         """All of it, in regions."""
-        self._router()
-        self._route()
+        Router(self.e).emit()
         self._sort()
         self._scatter()
         self._up()
         self._down()
         self._combine()
-
-    def _router(self) -> None:
-        """Logits, of sixteen experts by a task."""
-        e, count = self.e, self.experts.count
-        with e.queue.region("router", e.tokens * self.vectors) as task:
-            row, block = T.truncdiv(task, self.vectors), T.truncmod(task, self.vectors)
-            with T.serial(0, T.min(16, count - block * 16)) as one:
-                expert = T.Bind(block * 16 + one)
-                self.b["routed"].store(self._logit("w_router", expert, row), row, expert)
-
-    def _logit(self, matrix: str, of: Expr, row: Expr) -> Expr:
-        """The product of a token and a row of a small matrix."""
-        total = Register(constant(0))
-        with T.serial(0, self.hidden // 16) as j:
-            at = lanes(j * 16)
-            total.set(fma(self.b["n"][row, at], self.b[matrix][of, at], total.get()))
-        whole = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
-        return Register(whole, "float32").get()
-
-    def _route(self) -> None:
-        """The likeliest experts of a token, the first of equal ones, and how much each counts."""
-        e, b = self.e, self.b
-        with e.queue.region("route", e.tokens) as row:
-            if self.experts.shared_gate:
-                gate = self._logit("w_shared_gate", T.int32(0), row)
-                b["gates"].store(self._sigmoid(gate), row)
-            with T.serial(0, self.vectors) as j:
-                at = lanes(j * 16)
-                there = at < splat(T.int32(self.experts.count))
-                b["routed"].store(T.Select(there, b["routed"][row, at], constant(NEVER)), row, at)
-            top, divisor = self._divisor(row)
-            kept = Register(T.float32(0), "float32")
-            with T.serial(0, self.experts.chosen) as k:
-                logit, expert = first_largest(self.vectors, partial(self._routed, row))
-                b["routed"].store(T.float32(NEVER), row, expert.get())
-                share = Register(self._score(logit.get(), top, divisor), "float32")
-                b["experts_of"].store(expert.get(), row, k)
-                b["shares"].store(share.get(), row, k)
-                kept.set(kept.get() + share.get())
-            if self.experts.normalised:
-                with T.serial(0, self.experts.chosen) as k:
-                    b["shares"].store(b["shares"][row, k] / kept.get(), row, k)
-
-    def _routed(self, row: Expr, at: Expr) -> Expr:
-        return self.b["routed"][row, at]
-
-    def _divisor(self, row: Expr) -> tuple[Register, Register]:
-        """The largest logit of a row, and the sum of the powers of all, beside it."""
-        best, total = Register(constant(NEVER)), Register(constant(0))
-        with T.serial(0, self.vectors) as j:
-            best.set(T.max(best.get(), self.b["routed"][row, lanes(j * 16)]))
-        largest = intrinsic("float32", "llvm.vector.reduce.fmax", best.get())
-        top = Register(largest, "float32")
-        with T.serial(0, self.vectors) as j:
-            logits = self.b["routed"][row, lanes(j * 16)]
-            power = exp2((logits - splat(top.get())) * constant(LOG2_E))
-            total.set(total.get() + power)
-        whole = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
-        return top, Register(whole, "float32")
-
-    def _score(self, logit: Expr, top: Register, divisor: Register) -> Expr:
-        """Of one expert: a lane of a vector, for there is a power of vectors alone."""
-        if self.experts.scores == "softmax":
-            below = splat(logit - top.get())
-            power = Register(exp2(below * constant(LOG2_E)))
-            return self._lane(power) / divisor.get()
-        return self._sigmoid(logit)
-
-    def _sigmoid(self, logit: Expr) -> Expr:
-        size = splat(T.max(logit, T.float32(0) - logit))
-        power = Register(exp2(size * constant(-LOG2_E)))
-        e = self._lane(power)
-        return T.Select(logit < T.float32(0), e, T.float32(1)) / (T.float32(1) + e)
-
-    def _lane(self, vector: Register) -> Expr:
-        """One number of a vector that has the same in all lanes."""
-        return intrinsic("float32", "llvm.vector.reduce.fmax", vector.get())
 
     def _sort(self) -> None:
         """Where each row of each expert goes: a task, for it takes no time."""
