@@ -7,61 +7,59 @@ BIN := .venv/bin
 
 help:
 	@echo "make serve            install, then serve the demo model (ARGS=\"MODEL --port 8080\" for others)"
-	@echo "make install          what raylax needs to run, in .venv"
-	@echo "make develop          the development tools, too"
+	@echo "make install          what developers need, too, in .venv"
 	@echo "make test             all tests (ARGS=\"tests/worker -k pages\" for some)"
 	@echo "make check            ruff and mypy"
 	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
 	@echo "make gpu-bundle       what a machine with a GPU needs to check our kernels there, in dist (ARGS=\"--chip sm_90\")"
-	@echo "make wheel            the wheel, in dist, with the kernels for GPUs that all models share"
+	@echo "make dist             the wheel and the sdist, in dist"
+	@echo "make wheel            the same for a release: with the kernels for GPUs that all models share"
 	@echo "make proto            regenerate the gRPC code"
 	@echo "make reference        regenerate the tables of docs/configuration.md"
 
-install: .venv/installed
-
-develop: .venv/developed
+install: .venv/developed
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "raylax needs Python 3.11 or newer on the PATH; or set PYTHON=…"; exit 1; }
-	@echo "installing into .venv (a minute or two)"
-	@"$(PYTHON)" -m venv .venv
-	@$(BIN)/pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/pip install --quiet --editable .
+	@"$(PYTHON)" scripts/install.py .venv
 	@touch $@
 
 # Apart from the above, so that serving after testing, or testing after serving, installs nothing again.
 .venv/developed: .venv/installed
-	$(BIN)/pip install --quiet --group dev
+	@"$(PYTHON)" scripts/install.py .venv --group dev
 	@touch $@
 
-serve: install
+serve: .venv/installed
 	@exec $(BIN)/raylax serve $(ARGS)
 
 # Where Python is told to write no bytecode, each of the hundreds of processes of the tests would
 # compile our sources again.
-test: develop
+test: install
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: develop
+check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install
+bench: .venv/installed
 	$(BIN)/python bench/engine.py $(ARGS)
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/start.py
 
-gpu-bundle: develop
+gpu-bundle: install
 	$(BIN)/python bench/gpu/bundle.py $(ARGS)
 
-wheel: develop
+dist: install
+	scripts/dist
+
+wheel: install
 	scripts/wheel
 
-proto: develop
+proto: install
 	scripts/proto
 
-reference: develop
+reference: install
 	scripts/reference
 
-.PHONY: help install develop serve test check bench gpu-bundle wheel proto reference
+.PHONY: help install serve test check bench gpu-bundle dist wheel proto reference
