@@ -34,6 +34,7 @@ SERVES = re.compile(r"raylax serves .* at ")
 OF_THE_CLUSTER = re.compile("Ray|front door|router|worker")
 """Stages in which Ray and Serve are started; the others are the model's."""
 PATIENCE_S = 900.0
+RAYLAX = Path(sys.executable).with_name("raylax")
 ASK = {
     "messages": [{"role": "user", "content": "What is 2 + 2?"}],
     "temperature": 0, "max_tokens": 8, "stream": True,
@@ -68,15 +69,24 @@ class Start:
         return sum(took for name, (_, took) in self.stages().items() if OF_THE_CLUSTER.search(name))
 
 
+def as_people_have() -> dict[str, str]:
+    """The environment variables, but those by which Python finds a checkout, or compiles what it
+    imports in every process again."""
+    ours = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
 @contextmanager
-def serving(model: str | None, store: Path, ports: list[int]) -> Iterator[subprocess.Popen[str]]:
-    command = [Path(sys.executable).parent / "raylax", "serve", *([model] if model else [])]
+def serving(
+    raylax: Path, model: str | None, store: Path, ports: list[int]
+) -> Iterator[subprocess.Popen[str]]:
+    command = [raylax, "serve", *([model] if model else [])]
     port, grpc_port = map(str, ports)
     options = ["--port", port, "--grpc-port", grpc_port]
     process = subprocess.Popen(
         [*command, *options],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
-        env=os.environ | {"RAYLAX_STORE": str(store), "PYTHONUNBUFFERED": "1"},
+        env=as_people_have() | {"RAYLAX_STORE": str(store), "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
         yield process
@@ -85,10 +95,10 @@ def serving(model: str | None, store: Path, ports: list[int]) -> Iterator[subpro
         process.communicate(timeout=60)
 
 
-def start(model: str | None, store: Path) -> Start:
+def start(model: str | None, store: Path, raylax: Path = RAYLAX) -> Start:
     ports, began, said = free_ports(2), [], []
     begun = time.perf_counter()
-    with serving(model, store, ports) as process:
+    with serving(raylax, model, store, ports) as process:
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,14 +34,20 @@ def until(condition: Callable[[], object], patience_s: float) -> None:
 class Serving:
     """A running command, its output, and what it has started."""
 
-    def __init__(self, temporary: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        temporary: Path,
+        *arguments: str,
+        raylax: str | Path = RAYLAX,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self.temporary = temporary
         self.port, self.grpc_port = free_ports(2)
         ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port)]
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `end`
         self.command = subprocess.Popen(
-            [RAYLAX, "serve", *arguments, *ports],
-            env={**os.environ, "TMPDIR": str(temporary)},
+            [raylax, "serve", *arguments, *ports],
+            env={**environment, "TMPDIR": str(temporary)},
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -105,10 +111,12 @@ class Serving:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Serving]:
+def serving(
+    *arguments: str, raylax: str | Path = RAYLAX, environment: Mapping[str, str] = os.environ
+) -> Iterator[Serving]:
     """A short temporary directory: sockets lie deep below it."""
     temporary = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
-    made = Serving(temporary, *arguments)
+    made = Serving(temporary, *arguments, raylax=raylax, environment=environment)
     try:
         yield made
     finally:
