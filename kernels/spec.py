@@ -69,6 +69,16 @@ class Experts:
     groups_chosen: int = 1
     shared_gate: bool = False
     """Whether the MLP that stands beside them counts as far as a gate lets it."""
+    router_bias: bool = False
+    bias: bool = False
+    """Of each expert's matrices; what its last one comes to counts with its bias."""
+    limit: float = 0.0
+    """Gates count as at most this, and what they are multiplied with as at most this far from 0; 0:
+    as they are."""
+    slope: float = 1.0
+    """Of gates x of silu: they become x * sigmoid(slope * x)."""
+    up_offset: float = 0.0
+    """What is added to what gates are multiplied with."""
     dense: tuple[int, ...] = ()
     """Layers that have an MLP instead, and nothing beside it."""
     dense_intermediate: int = 0

@@ -61,6 +61,7 @@ ROWS = (
     Row("StarCoder 2", ("Starcoder2ForCausalLM",)),
     Row("GPT-2", ("GPT2LMHeadModel",)),
     Row("GPT-NeoX, Pythia", ("GPTNeoXForCausalLM",)),
+    Row("gpt-oss", ("GptOssForCausalLM",), False, "harmony", "harmony"),
 )
 COLUMNS = ("family", "architecture", "runs on", "also from", "calls", "thoughts")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raylax.kernels.checkpoints.draft_vocabulary import MAPS, named_tokens
+from raylax.kernels.checkpoints.experts import one_by_one
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.quantised.base import Composed, Part
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
@@ -25,7 +26,7 @@ from raylax.kernels.checkpoints.text.directory import (
 )
 from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import spec_of
+from raylax.kernels.families import has_experts_together, spec_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -110,6 +111,8 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
         if self.spec.embeds:
             self.tokens = named_tokens(self.path, found, self.spec.vocab, self.spec.embeds)
             found = {name: one for name, one in found.items() if name not in MAPS}
+        if has_experts_together(self.spec):
+            found = one_by_one(found, self.spec)
         whole = whole_weights(self.config, found, self.path)
         chosen = tensors_for(self.spec, whole, self.path)
         check_precisions(chosen)

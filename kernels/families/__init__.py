@@ -35,6 +35,12 @@ def stands_beside(spec: DecoderSpec, name: str) -> bool:
     return name.startswith(family.beside.format(layers=spec.layers))
 
 
+def has_experts_together(spec: DecoderSpec) -> bool:
+    """Whether such a checkpoint has the experts of a layer in one tensor."""
+    family = FAMILIES.get(spec.architecture)
+    return family is not None and family.layout.experts_together
+
+
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:
     """Every weight of a step of such a model by name, and where it lies in a checkpoint."""
     if spec.fusion or spec.blocks is not None:

@@ -103,6 +103,8 @@ def expert_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
     layers = layers_with(experts, spec.layers)
     names = of_layer("mlp.gate.weight")
     yield Weight("w_router", names, (count,), hidden, plain=True, layers=layers)
+    if experts.router_bias:
+        yield Weight("b_router", of_layer("mlp.gate.bias"), (count,), layers=layers)
     if experts.corrected:
         names = of_layer("mlp.gate.e_score_correction_bias")
         correction = Weight("correction", names, (count,), layers=layers)
@@ -111,11 +113,20 @@ def expert_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
         gate = of_layer("mlp.shared_expert_gate.weight")
         yield Weight("w_shared_gate", gate, (1,), hidden, plain=True, layers=layers)
     names = of_layer(*(f"mlp.experts.{{expert}}.{name}_proj.weight" for name in ("gate", "up")))
-    yield Weight(
+    gate_up = Weight(
         "w_experts_up", names, (mlp, mlp), hidden, mlp, experts=count, paired=True, layers=layers
     )
     names = of_layer("mlp.experts.{expert}.down_proj.weight")
-    yield Weight("w_experts_down", names, (hidden,), mlp, experts=count, layers=layers)
+    down = Weight("w_experts_down", names, (hidden,), mlp, experts=count, layers=layers)
+    yield from (gate_up, down)
+    if experts.bias:
+        yield from map(bias_of, (gate_up, down))
+
+
+def bias_of(matrix: Weight) -> Weight:
+    """The vector beside it."""
+    tensors = tuple(f"{name.removesuffix('.weight')}.bias" for name in matrix.tensors)
+    return replace(matrix, name=f"b{matrix.name[1:]}", tensors=tensors, columns=None)
 
 
 def dense_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
@@ -199,6 +210,9 @@ class Layout:
     it."""
     transposed: frozenset[str] = frozenset()
     """Matrices whose tensors have their columns as rows."""
+    experts_together: bool = False
+    """Whether one tensor has the matrices of all experts of a layer, their columns as rows, gate
+    and up of a unit next to each other; see `raylax.kernels.checkpoints.experts`."""
     qkv: Callable[[DecoderSpec], Order] | None = None
     """Where the rows of queries, keys and values, in this order, are in their tensor; None: so."""
 

@@ -4,8 +4,9 @@
     python tests/goldens/families.py      # in an environment with torch, transformers and raylax
     python tests/goldens/families.py NAME...   # only of these; what there is of others is kept
 
-`families.npz` holds of each the ids of a prompt, and f32[END, vocab], its last logits. A tensor
-that transformers misses, or does not know, is an error.
+`families.npz` holds of each the ids of a prompt, and f32[END, vocab], its last logits; of quantised
+ones some experts of the last layer, too, as transformers reads them. A tensor that transformers
+misses, or does not know, is an error.
 """
 
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Mxfp4Config
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
@@ -24,19 +25,26 @@ from tests.support.family_checkpoints import CONFIGS, write_family  # noqa: E402
 LENGTH, END = 70, 40
 
 
-def computed(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Ids, and the last logits."""
+def computed(name: str) -> dict[str, np.ndarray]:
+    """Ids, the last logits, and what was quantised."""
     ids = np.random.default_rng(1).integers(0, CONFIGS[name]["vocab_size"], LENGTH)
+    quantised = "quantization_config" in CONFIGS[name]
+    how = {"quantization_config": Mxfp4Config(dequantize=True)} if quantised else {}
     with tempfile.TemporaryDirectory() as folder:
         model, loading = AutoModelForCausalLM.from_pretrained(
             write_family(Path(folder), name), dtype=torch.float32, output_loading_info=True,
-            attn_implementation="eager",
+            attn_implementation="eager", **how,
         )  # fmt: skip
     if wrong := {key: list(found) for key, found in loading.items() if found}:
         raise SystemExit(f"{name}: {wrong}")
     with torch.inference_mode():
         logits = model(torch.tensor(ids)[None]).logits[0, -END:]
-    return ids.astype(np.int32), logits.numpy()
+    found = {"ids": ids.astype(np.int32), "logits": logits.numpy()}
+    if quantised:
+        experts = model.model.layers[-1].mlp.experts
+        for one in ("gate_up_proj", "down_proj"):
+            found[one] = getattr(experts, one)[:2].detach().float().numpy()
+    return found
 
 
 def main() -> None:
@@ -44,7 +52,7 @@ def main() -> None:
     if sys.argv[1:]:
         goldens = dict(np.load(file))
     for name in sys.argv[1:] or CONFIGS:
-        goldens[f"{name}/ids"], goldens[f"{name}/logits"] = computed(name)
+        goldens |= {f"{name}/{what}": found for what, found in computed(name).items()}
         print(name, float(np.abs(goldens[f"{name}/logits"]).max()), flush=True)
     np.savez_compressed(file, **goldens)
 

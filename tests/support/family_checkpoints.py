@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from raylax.kernels.families import spec_of, tensors_of
 from tests.support.checkpoints import LLAMA3_ROPE, write_tokenizer
+from tests.support.experts_together import together
 
 Config = dict[str, Any]
 SIZES: Config = {
@@ -151,6 +152,17 @@ CONFIGS: dict[str, Config] = {
     "ernie": named("Ernie4_5ForCausalLM", "ernie4_5", ODD, tie_word_embeddings=True),
     "olmoe": named("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=2),
     "yarn": named("LlamaForCausalLM", "llama", rope_scaling=YARN),
+    "gpt-oss": named(
+        "GptOssForCausalLM", "gpt_oss", ODD, num_local_experts=20, num_experts_per_tok=3,
+        sliding_window=24, layer_types=[LOCAL, FULL, LOCAL], swiglu_limit=1.5, swiglu_alpha=1.3,
+        rope_scaling={**YARN, "truncate": False}, attention_bias=True,
+    ),
+    "gpt-oss-mxfp4": named(
+        "GptOssForCausalLM", "gpt_oss", hidden_size=96, intermediate_size=64, head_dim=32,
+        num_local_experts=6, num_experts_per_tok=4, sliding_window=20,
+        rope_scaling={**YARN, "truncate": False},
+        quantization_config={"quant_method": "mxfp4"},
+    ),
 }  # fmt: skip
 
 
@@ -167,7 +179,8 @@ def write_family(path: Path, name: str) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
     write_tokenizer(path)
-    save_file(dict(drawn(config)), path / "model.safetensors")
+    in_mxfp4 = "quantization_config" in config
+    save_file(together(drawn(config), spec_of(config), in_mxfp4), path / "model.safetensors")
     return path
 
 

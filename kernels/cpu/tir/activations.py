@@ -10,11 +10,11 @@ ERF = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 """Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: within 1.5e-7."""
 
 
-def activated(activation: Activation, x: Expr) -> Expr:
-    """Of float32x16. `x` is read several times."""
+def activated(activation: Activation, x: Expr, slope: float = 1.0) -> Expr:
+    """Of float32x16. `x` is read several times. `slope`: of the sigmoid of silu."""
     match activation:
         case "silu":
-            return silu(x)
+            return silu(x, slope)
         case "gelu":
             return gelu(x)
         case "gelu_tanh":
@@ -24,9 +24,9 @@ def activated(activation: Activation, x: Expr) -> Expr:
             return positive.get() * positive.get()
 
 
-def silu(x: Expr) -> Expr:
-    """x * sigmoid(x), from 2**(-|x| log2 e), which cannot overflow."""
-    e = Register(exp2(minus_magnitude(x) * f32(LOG2_E)))
+def silu(x: Expr, slope: float = 1.0) -> Expr:
+    """x * sigmoid(slope * x), from 2**(-|x| slope log2 e), which cannot overflow."""
+    e = Register(exp2(minus_magnitude(x) * f32(LOG2_E * slope)))
     top = T.Select(x < f32(0), e.get(), f32(1))
     return x * (top / (f32(1) + e.get()))
 
@@ -55,6 +55,16 @@ def tanh(x: Expr) -> Expr:
     e = Register(exp2(minus_magnitude(x) * f32(2 * LOG2_E)))
     size = Register((f32(1) - e.get()) / (f32(1) + e.get()))
     return T.Select(x < f32(0), f32(0) - size.get(), size.get())
+
+
+def at_most(x: Expr, limit: float) -> Expr:
+    """NaN remains what it is."""
+    return T.Select(x > f32(limit), f32(limit), x)
+
+
+def at_least(x: Expr, limit: float) -> Expr:
+    """The same from below."""
+    return T.Select(x < f32(limit), f32(limit), x)
 
 
 def minus_magnitude(x: Expr) -> Expr:

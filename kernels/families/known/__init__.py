@@ -4,7 +4,7 @@ from raylax.kernels.families.known.dots import DOTS1
 from raylax.kernels.families.known.ernie import ERNIE
 from raylax.kernels.families.known.gemma import GEMMA, GEMMA2, GEMMA3
 from raylax.kernels.families.known.glm import GLM, GLM4, GLM4_MOE
-from raylax.kernels.families.known.gpt import GPT2, NEOX
+from raylax.kernels.families.known.gpt import GPT2, NEOX, OSS
 from raylax.kernels.families.known.granite import GRANITE
 from raylax.kernels.families.known.internlm import INTERNLM2, INTERNLM3
 from raylax.kernels.families.known.llama import LLAMA
@@ -20,7 +20,7 @@ FAMILIES = {
     family.architecture: family
     for family in (
         DOTS1, ERNIE, GEMMA, GEMMA2, GEMMA3, GLM, GLM4, GLM4_MOE, GPT2, GRANITE, INTERNLM2,
-        INTERNLM3, LLAMA, MIMO, MINISTRAL, MISTRAL, MIXTRAL, NEOX, OLMO2, OLMO3, OLMOE, PHI, PHI3,
-        QWEN2, QWEN2_MOE, QWEN3, QWEN3_MOE, SMOLLM3, STABLELM, STARCODER2,
+        INTERNLM3, LLAMA, MIMO, MINISTRAL, MISTRAL, MIXTRAL, NEOX, OLMO2, OLMO3, OLMOE, OSS, PHI,
+        PHI3, QWEN2, QWEN2_MOE, QWEN3, QWEN3_MOE, SMOLLM3, STABLELM, STARCODER2,
     )
 }  # fmt: skip

@@ -1,14 +1,18 @@
-"""GPT-2, whose positions are learned, and GPT-NeoX and Pythia (https://arxiv.org/abs/2204.06745),
-which compute attention and MLP beside each other."""
+"""GPT-2, whose positions are learned; GPT-NeoX and Pythia (https://arxiv.org/abs/2204.06745), which
+compute attention and MLP beside each other; gpt-oss (https://arxiv.org/abs/2508.10925), whose
+attention has sinks, and whose experts clamp their units."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from raylax.kernels.families.base import Family
-from raylax.kernels.families.values import Config, switch
+from raylax.kernels.families.experts import experts_of
+from raylax.kernels.families.layers import all_but_each, with_windows
+from raylax.kernels.families.rope import read_rope
+from raylax.kernels.families.values import Config, number, switch
 from raylax.kernels.families.weight import Order
-from raylax.kernels.families.weight_table import Layout
+from raylax.kernels.families.weight_table import Layout, of_layer
 from raylax.kernels.spec import DecoderSpec, Rope
 
 
@@ -27,6 +31,33 @@ def neox(config: Config, spec: DecoderSpec) -> DecoderSpec:
         kv_heads=spec.heads,
         parallel=switch(config, "use_parallel_residual", True),
     )  # fmt: skip
+
+
+OSS_ROPE = {
+    "rope_type": "yarn", "factor": 32.0, "original_max_position_embeddings": 4096,
+    "truncate": False,
+}  # fmt: skip
+"""What is meant where a config of gpt-oss says nothing of it."""
+
+
+def gpt_oss(config: Config, spec: DecoderSpec) -> DecoderSpec:
+    """A router whose shares are a softmax of those that are chosen: the same as of all, made to sum
+    up to 1."""
+    biased = switch(config, "attention_bias", True)
+    rope = spec.rope
+    if config.get("rope_parameters") is None and config.get("rope_scaling") is None:
+        rope = read_rope({**config, "rope_scaling": OSS_ROPE}, spec.head_dim, theta=OSS_THETA)
+    experts = replace(
+        experts_of(config, "intermediate_size"), normalised=True, router_bias=True, bias=True,
+        limit=number(config, "swiglu_limit", 7.0), slope=number(config, "swiglu_alpha", 1.702),
+        up_offset=1.0,
+    )  # fmt: skip
+    spec = replace(
+        spec, rope=rope, qkv_bias=biased, output_bias=biased, learned_sinks=True, experts=experts,
+        intermediate=0,
+    )  # fmt: skip
+    windows = config if "sliding_window" in config else {**config, "sliding_window": 128}
+    return with_windows(windows, spec, all_but_each(2, spec))
 
 
 def by_head(spec: DecoderSpec) -> Order:
@@ -78,4 +109,12 @@ NEOX = Family(
         ),
         **names("gpt_neox", norm_f="final_layer_norm"),
     }, qkv=by_head),
+)  # fmt: skip
+OSS_THETA = 150000.0
+OSS = Family(
+    "GptOssForCausalLM", mlp_bias=False, head_dim=64, theta=OSS_THETA, default_eps=1e-5,
+    traits=gpt_oss,
+    layout=Layout({
+        "w_router": of_layer("mlp.router.weight"), "b_router": of_layer("mlp.router.bias"),
+    }, experts_together=True),
 )  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from raylax.cluster.models.families import ROWS
 from raylax.kernels.families import spec_of
 from raylax.kernels.families.known import FAMILIES
-from raylax.proto.parsers.reasoning import REASONING_FORMATS
+from raylax.proto.parsers.reasoning import REASONING_NAMES
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from tests.support.cluster_reference import MODELS, models_page
 from tests.support.family_checkpoints import CONFIGS
@@ -19,7 +19,7 @@ def test_every_architecture_has_one_row() -> None:
 
 def test_the_parsers_are_those_that_there_are() -> None:
     assert {row.tools for row in ROWS} <= {"", *TOOL_PARSERS}
-    assert {row.thoughts for row in ROWS} <= {"", *REASONING_FORMATS}
+    assert {row.thoughts for row in ROWS} <= {"", *REASONING_NAMES}
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -107,6 +107,9 @@ def test_what_shares_a_step_changes_no_bit(model: CpuModel, golden: Golden) -> N
         ("qwen2-moe", "w8a8", "bf16", 0.1),
         ("glm4-moe", "w8a8", "bf16", 0.1),
         ("mixtral", "q0bf16", "bf16", 0.05),
+        ("gpt-oss", "q0bf16", "bf16", 0.1),
+        ("gpt-oss-mxfp4", "w8a8", "bf16", 0.2),
+        ("gpt-oss-mxfp4", "auto", "bf16", 0.1),
     ],
 )
 def test_smaller_formats_stay_near(

@@ -58,6 +58,9 @@ def test_an_unknown_one_is_told_the_nearest() -> None:
         ("glm4-moe", {"topk_group": 4}, "topk_group must be at most the 3 groups, .*, found 4"),
         ("glm4-moe", {"num_experts_per_tok": 15}, "so many that they have 15 experts, found 2"),
         ("yarn", {"rope_scaling": {"rope_type": "ntk"}}, "'ntk' is not supported, only default, "),
+        ("gpt-oss", {"swiglu_limit": -7.0}, "swiglu_limit must be a positive number, found -7.0"),
+        ("gpt-oss", {"swiglu_alpha": 0}, "swiglu_alpha must be a positive number, found 0"),
+        ("gpt-oss", {"num_experts_per_tok": 21}, "must be at most the 20 experts, found 21"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(name: str, changed: dict[str, Any], said: str) -> None:
@@ -133,6 +136,22 @@ def test_layers_without_rotation_leave_things_as_they_are() -> None:
     assert spec.local == Local((3,), 0, Rope(0))
     assert (cos[1] == 1).all() and (sin[1] == 0).all()
     assert (sin[0, 1:] != 0).all()
+
+
+def test_what_gpt_oss_need_not_say_is_what_transformers_means() -> None:
+    """Windows in every other layer, from the first one on, and frequencies for longer sequences."""
+    said = (
+        "sliding_window", "layer_types", "rope_scaling", "rope_theta", "head_dim", "swiglu_limit",
+        "swiglu_alpha", "attention_bias",
+    )  # fmt: skip
+    spec = spec_of({key: one for key, one in CONFIGS["gpt-oss"].items() if key not in said})
+
+    assert spec.local == Local((0, 2), 128, spec.rope)
+    assert (spec.rope.scaling, spec.rope.theta, spec.rope.factor) == ("yarn", 150000.0, 32.0)
+    assert (spec.rope.original_positions, spec.rope.truncate) == (4096, False)
+    assert (spec.head_dim, spec.qkv_bias, spec.output_bias) == (64, True, True)
+    assert spec.experts is not None
+    assert (spec.experts.limit, spec.experts.slope) == (7.0, 1.702)
 
 
 def test_longer_sequences_have_other_frequencies() -> None:

@@ -12,7 +12,7 @@ from tvm.script.ir_builder import tirx as T
 from raylax.kernels.cpu.formats.base import RowFormat
 from raylax.kernels.cpu.step.mlp.router import Router
 from raylax.kernels.cpu.step.operators import Operators
-from raylax.kernels.cpu.tir.activations import activated
+from raylax.kernels.cpu.tir.activations import activated, at_least, at_most
 from raylax.kernels.cpu.tir.emit import Expr, Register, fma, lanes, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
 from raylax.kernels.shards import GROUP, PANEL
@@ -102,12 +102,26 @@ class MixtureOfExperts:
                     for p in range(2):
                         at = m * 2 * PANEL + p * PANEL
                         gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
-                        unit = activated(e.spec.activation, gate.get()) * up.get()
-                        pair.append(Register(unit))
+                        if self.experts.bias:
+                            for i, part in enumerate((gate, up)):
+                                of = lanes((group * 2 + p) * PANEL + i * 16)
+                                bias = self.b["b_experts_up"].at(expert)[of]
+                                part.set(part.get() + bias)
+                        pair.append(Register(self._unit(gate, up)))
                     e.store_group("eh", units, tile * e.tile_rows + m, group, pair)
         if isinstance(e.format_of("eh"), RowFormat):
             with e.queue.region("round_eh", self._count(1) * e.tile_rows) as slot:
                 e.close_row("eh", units, slot)
+
+    def _unit(self, gate: Register, up: Register) -> Expr:
+        """What a gated unit comes to."""
+        s, limit = self.experts, self.experts.limit
+        if limit:
+            gate.set(at_most(gate.get(), limit))
+            up.set(at_least(at_most(up.get(), limit), -limit))
+        if s.up_offset:
+            up.set(up.get() + constant(s.up_offset))
+        return activated(self.e.spec.activation, gate.get(), s.slope) * up.get()
 
     def _down(self) -> None:
         e, width = self.e, self.hidden // PANEL
@@ -121,6 +135,8 @@ class MixtureOfExperts:
                     for half in range(2):
                         at = lanes(panel * PANEL + half * 16)
                         value = out[lanes(m * PANEL + half * 16)]
+                        if self.experts.bias:
+                            value = value + self.b["b_experts_down"].at(expert)[at]
                         self.b["ey"].store(value, tile * e.tile_rows + m, at)
 
     def _combine(self) -> None:

@@ -35,7 +35,10 @@ class Router:
             row, block = T.truncdiv(task, self.vectors), T.truncmod(task, self.vectors)
             with T.serial(0, T.min(16, count - block * 16)) as one:
                 expert = T.Bind(block * 16 + one)
-                self.b["routed"].store(self._logit("w_router", expert, row), row, expert)
+                logit = self._logit("w_router", expert, row)
+                if self.experts.router_bias:
+                    logit = logit + self.b["b_router"][expert]
+                self.b["routed"].store(logit, row, expert)
 
     def _logit(self, matrix: str, of: Expr, row: Expr) -> Expr:
         """The product of a token and a row of a small matrix."""
