@@ -169,6 +169,7 @@ CONFIGS: dict[str, Config] = {
 IN_GGUF = (
     "qwen3", "gemma", "gemma3", "phi2", "phi3", "phi4-mini", "smollm3", "olmo2",
     "granite", "glm4", "stablelm", "starcoder2", "mixtral", "qwen2-moe", "qwen3-moe", "olmoe",
+    "gpt-oss-mxfp4",
 )  # fmt: skip
 """Those that are kept as GGUF files, too."""
 

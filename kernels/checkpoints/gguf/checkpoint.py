@@ -22,6 +22,7 @@ from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
 from raylax.kernels.checkpoints.gguf.groups import TYPES
 from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_bytes, read_header
 from raylax.kernels.checkpoints.gguf.names import (
+    EXPERTS_BIAS,
     FACTORS,
     MLP_BIAS,
     OUTPUT,
@@ -117,9 +118,9 @@ class Tensor:
 
 
 def each(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """It, or each of the matrices that lie in one tensor."""
+    """It, or each of the matrices, or biases of experts, that lie in one tensor."""
     place = tensor.place
-    if len(place.shape) != 3:
+    if len(place.shape) != (2 if name.endswith(EXPERTS_BIAS) else 3):
         yield name, tensor
         return
     count, *shape = place.shape

@@ -24,6 +24,8 @@ class Architecture:
     """Whether rows of queries and keys lie as the rotation of neighbours wants them."""
     also: Mapping[str, Any] = field(default_factory=dict)
     """What is meant here without being said."""
+    scaling: Mapping[str, Any] = field(default_factory=dict)
+    """The same of a rotation that is scaled."""
 
 
 GEMMA = {"norm_weights_are_whole": True}
@@ -32,6 +34,7 @@ ARCHITECTURES = {
     "gemma2": Architecture("Gemma2ForCausalLM", also=GEMMA),
     "gemma3": Architecture("Gemma3ForCausalLM", also=GEMMA),
     "glm4": Architecture("Glm4ForCausalLM"),
+    "gpt-oss": Architecture("GptOssForCausalLM", scaling={"truncate": False}),
     "granite": Architecture("GraniteForCausalLM", permuted=True),
     "llama": Architecture("LlamaForCausalLM", permuted=True),
     "olmo2": Architecture("Olmo2ForCausalLM"),
@@ -119,7 +122,7 @@ def config_of(
     config["sliding_window"] = config.get("sliding_window") or None
     partly_rotated(config)
     if scaling := scaling_of(metadata, prefix, where, factors):
-        config["rope_scaling"] = scaling
+        config["rope_scaling"] = {**scaling, **architecture.scaling}
     for token in ("bos", "eos", "pad"):
         key = {"pad": "padding"}.get(token, token)
         if isinstance(id := metadata.get(f"tokenizer.ggml.{key}_token_id"), int):
@@ -164,6 +167,8 @@ def scaling_of(
     table = {"rope_type": scaling, "factor": metadata.get(f"{named}.factor")}
     if scaling == "yarn":
         table["original_max_position_embeddings"] = metadata.get(f"{named}.original_context_length")
+        for key in ("beta_fast", "beta_slow"):
+            table[key] = metadata.get(f"{named}.yarn_{key}")
     return table
 
 

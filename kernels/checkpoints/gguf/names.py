@@ -18,16 +18,20 @@ OF_WEIGHT = {
     "norm_f": ("output_norm",), "w_head": ("output",), "w_router": ("ffn_gate_inp",),
     "w_experts_up": ("ffn_gate_exps", "ffn_up_exps"), "w_experts_down": ("ffn_down_exps",),
     "w_shared_gate": ("ffn_gate_inp_shexp",), "w_dense_up": ("ffn_gate", "ffn_up"),
-    "w_dense_down": ("ffn_down",), "correction": ("exp_probs_b",),
+    "w_dense_down": ("ffn_down",), "correction": ("exp_probs_b",), "sinks": ("attn_sinks",),
 }  # fmt: skip
 """What the tensors of a weight are called, and so are those of its bias."""
 SHARED = {
     "w_gate_up": ("ffn_gate_shexp", "ffn_up_shexp"), "w_down": ("ffn_down_shexp",),
 }  # fmt: skip
 """The same of an MLP that stands beside experts."""
+OWN = {"GptOssForCausalLM": {"norm_2": ("post_attention_norm",)}}
+"""The same of a family alone."""
 TOGETHER = {"w_qkv": ("attn_qkv",), "w_gate_up": ("ffn_up",)}
 """The same where one tensor is all of it."""
 OUTPUT, QUERY_BIAS, MLP_BIAS = "output.weight", "blk.0.attn_q.bias", "blk.0.ffn_up.bias"
+EXPERTS_BIAS = "_exps.bias"
+"""Ends the names of tensors that have a vector of each expert."""
 FACTORS = "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"
 """No weights: by what frequencies are divided."""
 ROTATED = (".q_proj.", ".k_proj.")
@@ -37,7 +41,8 @@ def hugging_face_names(spec: DecoderSpec) -> Iterator[tuple[str, str]]:
     """(name here, name elsewhere) of each tensor of a model."""
     for weight in weights_of(spec).values():
         of = weight.name.removesuffix("_bias").replace("b_", "w_")
-        own = {**OF_WEIGHT, **(SHARED if spec.experts else {})}[of]
+        called = OF_WEIGHT | (SHARED if spec.experts else {}) | OWN.get(spec.architecture, {})
+        own = called[of]
         own = own if len(weight.tensors) == len(own) else TOGETHER[of]
         end = "weight" if of == weight.name else "bias"
         for number in range(weight.times(spec.layers)):

@@ -1,6 +1,7 @@
 """Writes the checkpoints of `tests/support/family_checkpoints.py` as llama.cpp's converter does.
 
     python tests/goldens/gguf/make.py LLAMA_CPP    # its sources; with torch and transformers
+    python tests/goldens/gguf/make.py LLAMA_CPP NAME...    # only these
 
 Each is a file of f16 matrices, which hold those weights exactly, compressed. Its vocabulary is made
 up here: the converter knows that of real models alone.
@@ -48,7 +49,7 @@ def converted(name: str) -> bytes:
 
 def main() -> None:
     logging.disable(logging.INFO)
-    for name in IN_GGUF:
+    for name in sys.argv[2:] or IN_GGUF:
         content = converted(name)
         (HERE / f"{name}.gguf.gz").write_bytes(gzip.compress(content, mtime=0))
         print(name, len(content))

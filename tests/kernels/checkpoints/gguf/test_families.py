@@ -15,6 +15,8 @@ from raylax.kernels.spec import DecoderSpec
 from tests.support.family_checkpoints import IN_GGUF, write_family
 from tests.support.paths import GOLDENS
 
+EXPERT = "model.layers.1.mlp.experts.5"
+
 
 def unpacked(name: str, path: Path) -> Path:
     file = path / f"{name}.gguf"
@@ -46,6 +48,17 @@ def test_it_is_the_model_that_it_was_made_of(name: str, tmp_path: Path) -> None:
     for name, weight in weights_of(origin.spec).items():
         for layer in range(weight.times(origin.spec.layers)):
             assert np.array_equal(read(made, name, layer), read(origin, name, layer)), name
+
+
+def test_mxfp4_is_kept_alike(tmp_path: Path) -> None:
+    """The same groups, whichever files they come from."""
+    made = open_checkpoint(unpacked("gpt-oss-mxfp4", tmp_path))
+    origin = open_checkpoint(write_family(tmp_path / "hf", "gpt-oss-mxfp4"))
+
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        one, other = (each.groups(f"{EXPERT}.{name}.weight") for each in (made, origin))
+        assert one.kind == other.kind
+        assert np.array_equal(one.codes, other.codes) and np.array_equal(one.scale, other.scale)
 
 
 def read(checkpoint: Checkpoint, name: str, layer: int) -> np.ndarray:
