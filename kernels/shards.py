@@ -8,8 +8,10 @@ A rank is one of `pipeline` stages of layers, and in its stage one of `tensor` s
 | w_o             | columns, by query head | parts, added over the shards in order     |
 | w_gate_up       | rows, by group of 32   | whole                                     |
 | w_down          | columns, by group      | parts, added over the shards in order     |
+| w_experts_…     | by expert              | parts, added over the shards in order     |
+| w_dense_…       | as gate_up and down    |                                           |
 | w_head          | rows, by panel of 32   | whole: logits of a part of the vocabulary |
-| w_embed, norms  | not                    |                                           |
+| embed, norms, … | not                    |                                           |
 
 Nothing is copied for it: every rank maps the same packed file, and reads what is its own. There
 may be more shards than KV heads; some then keep the same keys and values.
@@ -18,6 +20,7 @@ Sums in parts round otherwise than whole ones, and w8a8 rounds each shard's part
 law 1 holds for each number of shards by itself. Stages change no bit.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from raylax.kernels.errors import CompileError
@@ -27,9 +30,9 @@ PANEL = 32  # output rows of a matrix that lie together: two vectors
 GROUP = 32  # neighbouring activations that are stored together
 
 
-def groups_of(spec: DecoderSpec) -> int:
-    """Groups of the MLP's units; the last one may be padding in part."""
-    return -(-spec.intermediate // GROUP)
+def groups_of(units: int) -> int:
+    """Groups of an MLP's units; the last one may be padding in part."""
+    return -(-units // GROUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,17 @@ class Degree:
                 "tensor_parallel_shards must be 1 for a model whose norms are of all queries and "
                 f"keys of a token, as in {spec.architecture}; found {n}"
             )
-        if n > 1 and spec.experts:
+        if spec.experts and n > spec.experts.count:
             raise CompileError(
-                f"tensor_parallel_shards must be 1 for a model of experts, found {n}"
+                f"tensor_parallel_shards must be at most the {spec.experts.count} experts, "
+                f"found {n}"
             )
-        if n > max(1, groups_of(spec)):
-            raise CompileError(
-                f"tensor_parallel_shards must be at most {groups_of(spec)}, one for "
-                f"each {GROUP} of the {spec.own_intermediate} MLP units, found {n}"
-            )
+        for units, own in mlps_of(spec):
+            if n > groups_of(units):
+                raise CompileError(
+                    f"tensor_parallel_shards must be at most {groups_of(units)}, one for "
+                    f"each {GROUP} of the {own} MLP units, found {n}"
+                )
         if self.pipeline > spec.layers:
             raise CompileError(
                 f"pipeline_parallel_stages must be at most the {spec.layers} layers of the model, "
@@ -80,15 +85,29 @@ class Degree:
             layers=-(-spec.layers // self.pipeline),
             heads=spec.heads // self.tensor,
             kv_heads=max(1, spec.kv_heads // self.tensor),
-            intermediate=-(-groups_of(spec) // self.tensor) * GROUP,
+            intermediate=self._units(spec.intermediate),
+            experts=spec.experts
+            and replace(
+                spec.experts, dense_intermediate=self._units(spec.experts.dense_intermediate)
+            ),
         )
+
+    def _units(self, units: int) -> int:
+        """Of an MLP, in the window of one rank."""
+        return -(-groups_of(units) // self.tensor) * GROUP
+
+    def _window(self, units: int, shard: int) -> tuple[int, int, int]:
+        """The first group of a shard's window of an MLP, its own first one, and where these end."""
+        groups = groups_of(units)
+        own, end = (groups * at // self.tensor for at in (shard, shard + 1))
+        return min(own, groups - self._units(units) // GROUP), own, end
 
     def place(self, spec: DecoderSpec, rank: int) -> "Place":
         """What a rank computes; ranks are counted stage after stage."""
         stage, shard = divmod(rank, self.tensor)
-        groups, panels = groups_of(spec), spec.padded_vocab // PANEL
-        window = -(-groups // self.tensor)
-        own = groups * shard // self.tensor
+        panels, experts = spec.padded_vocab // PANEL, spec.experts.count if spec.experts else 0
+        first, own, end = self._window(spec.intermediate, shard)
+        dense = self._window(spec.experts.dense_intermediate if spec.experts else 0, shard)
         panel = panels * shard // self.tensor
         layer = spec.layers * stage // self.pipeline
         return Place(
@@ -99,12 +118,26 @@ class Degree:
             layers=spec.layers * (stage + 1) // self.pipeline - layer,
             first_head=spec.heads // self.tensor * shard,
             first_kv_head=spec.kv_heads * shard // self.tensor,
-            first_group=min(own, groups - window),
+            first_group=first,
             own_group=own,
-            end_group=groups * (shard + 1) // self.tensor,
+            end_group=end,
             first_panel=panel,
             panels=panels * (shard + 1) // self.tensor - panel,
+            first_expert=experts * shard // self.tensor,
+            end_expert=experts * (shard + 1) // self.tensor,
+            first_dense_group=dense[0],
+            own_dense_group=dense[1],
+            end_dense_group=dense[2],
         )
+
+
+def mlps_of(spec: DecoderSpec) -> Iterator[tuple[int, int]]:
+    """Units of the MLPs that a model has, with and without padding."""
+    if spec.intermediate:
+        yield spec.intermediate, spec.own_intermediate
+    if spec.experts and spec.experts.dense:
+        units = spec.experts.dense_intermediate
+        yield units, units - spec.experts.dense_padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +159,9 @@ class Place:
     first_panel: int
     """The first of its panels of the head."""
     panels: int
+    first_expert: int
+    end_expert: int
+    first_dense_group: int
+    """As `first_group` and so on, of the MLP of layers that have no experts."""
+    own_dense_group: int
+    end_dense_group: int

@@ -260,9 +260,13 @@ def clocks(layers: int, operators: int, workers: int) -> dict[str, Buffer]:
     }
 
 
-def meetings(shards: int, tokens: int, hidden: int) -> dict[str, Buffer]:
-    """What several shards of a stage meet by, see `raylax.kernels.cpu.tir.exchange`."""
+def meetings(shards: int, local: DecoderSpec, tokens: int) -> dict[str, Buffer]:
+    """What several shards of a stage meet by, see `raylax.kernels.cpu.tir.exchange`. `mixed`: what
+    a shard's experts came to, until the MLP beside them is added."""
+    hidden = local.hidden
+    mixed = {"mixed": growing("work", tokens, hidden, dtype=F32)}
     return {
+        **(mixed if local.experts and local.intermediate else {}),
         "slices": Buffer((2, shards, tokens, hidden), F32, "shared", free=(2,)),
         "flags": Buffer((shards + 1, FLAGS), I64, "shared"),
         "clock": Buffer((1,), I64, "input"),
@@ -324,5 +328,5 @@ def buffers(
         **(taps(spec, c) if c.taps else {}),
         **clocks(spec.layers, len(operators("layers", spec, c)), c.workers),
         **({"feature_ends": Buffer((len(FEATURES) + 1,), I64, "work")} if spec.fusion else {}),
-        **(meetings(shards, c.tokens, spec.hidden) if shards > 1 else {}),
+        **(meetings(shards, local, c.tokens) if shards > 1 else {}),
     }

@@ -16,6 +16,7 @@ from raylax.kernels.cpu.tir.emit import (
     splat,
 )
 from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.cpu.tir.exchange import Meeting
 from raylax.kernels.shards import PANEL
 
 
@@ -139,11 +140,12 @@ class Operators(Norms):
 
     def project(
         self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None,
-        weight: str = "",
+        weight: str = "", beside: str = "",
     ) -> None:  # fmt: skip
         """x += source @ weight^T (+ bias), perhaps behind a norm; usually w_name. Of several
-        shards each has a part of every sum: they meet, and all add all parts in the same order."""
-        meeting = self.exchange.meeting(number) if self.exchange else None
+        shards each has a part of every sum: they meet, and all add all parts in the same order.
+        `beside`: what else each of these adds to its part."""
+        meeting = self.meeting(number)
         with (
             self.queue.region(name, self.spec.hidden // PANEL) as panel,
             T.serial(0, self.tiles) as tile,
@@ -155,23 +157,36 @@ class Operators(Norms):
                     at = lanes(panel * PANEL + half * 16)
                     part = out[lanes(m * PANEL + half * 16)]
                     if meeting:
-                        shard = self.place["shard"]
-                        self.b["slices"].store(part, meeting.turn, shard, row, at)
+                        part = part + self.b[beside][row, at] if beside else part
+                        self.give_part(meeting, row, at, part)
                     else:
                         self._give(row, at, part, bias)
-        if self.exchange and meeting:
-            self.exchange.meet(meeting, SLICES)
-            slices, shards = self.b["slices"], self.exchange.shards
-            with (
-                self.queue.region(f"add_{name}", self.tokens) as row,
-                T.serial(0, self.spec.hidden // 16) as j,
-            ):
-                total = Register(slices[meeting.turn, 0, row, lanes(j * 16)])
-                for shard in range(1, shards):
-                    total.set(total.get() + slices[meeting.turn, shard, row, lanes(j * 16)])
-                self._give(row, lanes(j * 16), total.get(), bias)
+        if meeting:
+            self.add_parts(name, meeting, bias)
         if self.spec.norm_after:
             self.add_normed(f"norm_{name}")
+
+    def meeting(self, number: Expr) -> Meeting | None:
+        """That of the shards with this number in the launch; None: there is one shard alone."""
+        return self.exchange.meeting(number) if self.exchange else None
+
+    def give_part(self, meeting: Meeting, row: Expr, at: Expr, part: Expr) -> None:
+        """This shard's part of a sum, before all meet."""
+        self.b["slices"].store(part, meeting.turn, self.place["shard"], row, at)
+
+    def add_parts(self, name: str, meeting: Meeting, bias: str | None = None) -> None:
+        """Meets, and adds the parts of all shards to the residual stream."""
+        assert self.exchange is not None
+        self.exchange.meet(meeting, SLICES)
+        slices, shards = self.b["slices"], self.exchange.shards
+        with (
+            self.queue.region(f"add_{name}", self.tokens) as row,
+            T.serial(0, self.spec.hidden // 16) as j,
+        ):
+            total = Register(slices[meeting.turn, 0, row, lanes(j * 16)])
+            for shard in range(1, shards):
+                total.set(total.get() + slices[meeting.turn, shard, row, lanes(j * 16)])
+            self._give(row, lanes(j * 16), total.get(), bias)
 
     def _give(self, row: Expr, at: Expr, value: Expr, bias: str | None) -> None:
         """To the residual stream, or to the norm before it."""

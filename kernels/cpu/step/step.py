@@ -269,7 +269,7 @@ class StepEmitter:
 
     def _experts(self, norm: str, meeting: Expr, e: Operators) -> None:
         e.keep_normed(norm, "n", "m" if self.spec.intermediate else None)
-        MixtureOfExperts(e).emit()
+        MixtureOfExperts(e).emit(meeting)
         if self.spec.intermediate:
             MLP(e).emit(meeting)
 

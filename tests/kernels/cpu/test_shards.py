@@ -52,9 +52,12 @@ def test_every_degree_has_the_logits_of_one_rank(uneven: Path, store: Path, degr
             assert np.array_equal(bits(got), bits(want))
 
 
-@pytest.mark.parametrize("family", ["gemma3", "starcoder2"])
+@pytest.mark.parametrize(
+    "family", ["gemma3", "starcoder2", "qwen2-moe", "qwen3-moe-dense", "glm4-moe", "gpt-oss"]
+)
 def test_families_are_shared_as_llama_is(family: str, tmp_path: Path, store: Path) -> None:
-    """Norms behind what the shards have added up, local layers in stages, biases, no gates."""
+    """Norms behind what the shards have added up, local layers in stages, biases, no gates; experts
+    by number, those of other ranks left out, with an MLP beside them or in their place."""
     path = write_family(tmp_path, family)
     with ranks_of(path, options("q0f32", Degree()), 16, store) as one:
         wanted = answers(one)
@@ -95,6 +98,18 @@ def test_shards_have_the_same_bits_in_every_run_and_batch(
     for other in found[1:]:
         assert np.array_equal(bits(found[0]), bits(other))
     assert np.abs(found[0] - want).max() <= tolerance * np.abs(want).max()
+
+
+def test_a_ranks_experts_have_the_same_bits_in_every_batch(tmp_path: Path, store: Path) -> None:
+    """Whatever rows of others an expert computes beside, and whichever rank it is of."""
+    path = write_family(tmp_path, "glm4-moe")
+    with ranks_of(path, options("w8a8", Degree(2), 2), 16, store) as ranks:
+        alone = ranks.step(Piece(PROMPT, 0, [3, 4, 5]))[0]
+        beside = answers(ranks)[1][-1]
+        hidden = [model.hidden(8).copy() for model in ranks.models]
+
+    assert np.array_equal(bits(alone), bits(beside))
+    assert np.array_equal(bits(hidden[0]), bits(hidden[1]))
 
 
 def test_the_time_at_meetings_is_that_of_what_begins_by_one(uneven: Path, store: Path) -> None:

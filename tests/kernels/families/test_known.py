@@ -107,6 +107,21 @@ def test_windows_are_those_of_the_layers_that_have_one() -> None:
     assert spec_of(of("mistral-window")).window == 24
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("qwen3-moe", {"num_experts": 3, "num_experts_per_tok": 2}, "most the 3 experts, found 4"),
+        ("qwen2-moe", {"shared_expert_intermediate_size": 96}, "at most 3, .* the 96 MLP units"),
+        ("glm4-moe", {"intermediate_size": 64, "moe_intermediate_size": 64}, "the 64 MLP units"),
+        ("olmoe", {}, "must be 1 for a model whose norms are of all queries and keys"),
+    ],
+)
+def test_more_ranks_than_there_is_for_them(name: str, changed: dict[str, Any], said: str) -> None:
+    spec = spec_of(of(name, num_key_value_heads=4, **changed))
+    with pytest.raises(CompileError, match=f"tensor_parallel_shards.*{said}"):
+        Degree(4).check(spec)
+
+
 def test_layers_between_experts_have_an_mlp() -> None:
     """By turns, by name, or at the beginning; one that has no experts at all is another model."""
     step = {"num_hidden_layers": 5, "decoder_sparse_step": 2}

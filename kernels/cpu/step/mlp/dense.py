@@ -24,16 +24,18 @@ class MLP:
         self.source, self.units, self.up, self.down = "m", "h", "w_gate_up", "w_down"
         self.width, experts = self.spec.intermediate, self.spec.experts
         self.gate_of_all = experts is not None and experts.shared_gate
+        self.beside, self.group = "mixed" if experts and self.e.sharded else "", "group"
         if self.dense and experts:
             self.source, self.units, self.up, self.down = "dm", "dh", "w_dense_up", "w_dense_down"
             self.width, self.gate_of_all = experts.dense_intermediate, False
+            self.beside, self.group = "", "dense_group"
 
     def emit(self, meeting: Expr) -> None:
         """`meeting`: the number, in this launch, of the meeting of the shards after it."""
         self._gate_up()
-        first = self.place["first_group"] * GROUP
+        first = self.place[f"first_{self.group}"] * GROUP
         bias = "b_down" if self.spec.mlp_bias else None
-        self.e.project("down", self.units, self.width, first, meeting, bias, self.down)
+        self.e.project("down", self.units, self.width, first, meeting, bias, self.down, self.beside)
 
     def _gate_up(self) -> None:
         """activated(gate) * up of 32 columns; a panel holds 16 columns of each. Without gates it
@@ -41,7 +43,7 @@ class MLP:
         s, e = self.spec, self.e
         groups, width = self.width // GROUP, PANEL * (2 if s.gated else 1)
         with e.queue.region("gate_up", groups) as g, T.serial(0, e.tiles) as tile:
-            group = T.Bind(g + self.place["first_group"]) if e.sharded else g
+            group = T.Bind(g + self.place[f"first_{self.group}"]) if e.sharded else g
             panels = [group * 2, group * 2 + 1] if s.gated else [group]
             out = e.product(self.source, s.hidden, tile, self.up, panels)
             with e.rows_of(tile) as (m, row):
@@ -67,5 +69,5 @@ class MLP:
 
     def _is_own(self, group: Expr) -> Expr:
         """Whether a group of the MLP counts on this rank."""
-        own, end = self.place["own_group"], self.place["end_group"]
+        own, end = (self.place[f"{which}_{self.group}"] for which in ("own", "end"))
         return splat(T.bitwise_and(group >= own, group < end))

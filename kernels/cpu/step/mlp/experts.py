@@ -5,6 +5,8 @@ them is added up in the order in which a token's experts were chosen. So a row h
 whatever shares its batch (law 1).
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tvm.script.ir_builder import tirx as T
@@ -28,14 +30,15 @@ class MixtureOfExperts:
         assert self.e.spec.experts is not None
         self.experts, self.b, self.hidden = self.e.spec.experts, self.e.b, self.e.spec.hidden
 
-    def emit(self) -> None:
-        """All of it, in regions."""
+    def emit(self, meeting: Expr) -> None:
+        """All of it, in regions. `meeting`: the number, in this launch, of the meeting of the
+        shards after it."""
         Router(self.e).emit()
         self._sort()
         self._scatter()
         self._up()
         self._down()
-        self._combine()
+        self._combine(meeting)
 
     def _sort(self) -> None:
         """Where each row of each expert goes: a task, for it takes no time."""
@@ -48,7 +51,7 @@ class MixtureOfExperts:
                 b["filled"].store(b["filled"][expert] + 1, expert)
             number, tile = Register(T.int32(0), "int32"), Register(T.int32(0), "int32")
             with T.serial(0, self.experts.count) as expert:
-                rows = T.Bind(b["filled"][expert])
+                rows = T.Bind(T.Select(self._is_own(expert), b["filled"][expert], 0))
                 tiles = T.Bind(T.truncdiv(rows + (e.tile_rows - 1), e.tile_rows))
                 b["filled"].store(tile.get() * e.tile_rows, expert)
                 with T.If(rows > 0), T.Then():
@@ -60,8 +63,16 @@ class MixtureOfExperts:
             b["counts"].store(tile.get(), 1)
             with T.serial(0, e.tokens) as row, T.serial(0, chosen) as k:
                 expert = T.Bind(b["experts_of"][row, k])
-                b["slots_of"].store(b["filled"][expert], row, k)
+                slot = b["filled"][expert]
+                b["slots_of"].store(T.Select(self._is_own(expert), slot, -1), row, k)
                 b["filled"].store(b["filled"][expert] + 1, expert)
+
+    def _is_own(self, expert: Expr) -> Expr:
+        """Whether an expert is this shard's."""
+        if not self.e.sharded:
+            return T.bool(True)
+        first, end = self.e.place["first_expert"], self.e.place["end_expert"]
+        return T.bitwise_and(expert >= first, expert < end)
 
     def _scatter(self) -> None:
         """Each row to its experts."""
@@ -69,13 +80,24 @@ class MixtureOfExperts:
         fmt, source = e.format_of("em"), self.b["n"]
         with e.queue.region("scatter", e.tokens * chosen) as task:
             row, k = T.truncdiv(task, chosen), T.truncmod(task, chosen)
-            tile, m = e.tile_of("em", self.hidden, T.Bind(self.b["slots_of"][row, k]))
-            if isinstance(fmt, RowFormat):
-                fmt.store_row(tile, m, lambda at: source[row, at])
-                return
-            with T.serial(0, self.hidden // GROUP) as group:
-                at = [lanes(group * GROUP + half * 16) for half in range(2)]
-                fmt.store_group(tile, m, group, [Register(source[row, a]) for a in at])
+            slot = T.Bind(self.b["slots_of"][row, k])
+            with self._if_own(slot):
+                tile, m = e.tile_of("em", self.hidden, slot)
+                if isinstance(fmt, RowFormat):
+                    fmt.store_row(tile, m, lambda at: source[row, at])
+                    return
+                with T.serial(0, self.hidden // GROUP) as group:
+                    at = [lanes(group * GROUP + half * 16) for half in range(2)]
+                    fmt.store_group(tile, m, group, [Register(source[row, a]) for a in at])
+
+    @contextlib.contextmanager
+    def _if_own(self, slot: Expr) -> Iterator[None]:
+        """What is inside is left out where a token's row is in no slot of this shard."""
+        if not self.e.sharded:
+            yield
+            return
+        with T.If(slot >= 0), T.Then():
+            yield
 
     def _active(self, task: Expr, width: int) -> tuple[Expr, Expr, Expr, Expr]:
         """Expert, first tile, tiles, and which part of the expert's columns, of a task."""
@@ -139,13 +161,24 @@ class MixtureOfExperts:
                             value = value + self.b["b_experts_down"].at(expert)[at]
                         self.b["ey"].store(value, tile * e.tile_rows + m, at)
 
-    def _combine(self) -> None:
-        """What a token's experts came to, each as far as it counts."""
+    def _combine(self, number: Expr) -> None:
+        """What a token's experts came to, each as far as it counts. Of several shards each adds up
+        what its own experts have."""
         e, b = self.e, self.b
+        beside = bool(e.spec.intermediate)
+        meeting = None if beside else e.meeting(number)
         with e.queue.region("combine", e.tokens) as row, T.serial(0, self.hidden // 16) as j:
             at, total = lanes(j * 16), Register(constant(0))
             with T.serial(0, self.experts.chosen) as k:
                 slot = T.Bind(b["slots_of"][row, k])
-                share = splat(b["shares"][row, k])
-                total.set(fma(share, b["ey"][slot, at], total.get()))
-            e.add(row, at, total.get())
+                with self._if_own(slot):
+                    share = splat(b["shares"][row, k])
+                    total.set(fma(share, b["ey"][slot, at], total.get()))
+            if meeting:
+                e.give_part(meeting, row, at, total.get())
+            elif e.sharded:
+                b["mixed"].store(total.get(), row, at)
+            else:
+                e.add(row, at, total.get())
+        if meeting:
+            e.add_parts("down", meeting)
