@@ -1,7 +1,7 @@
 """The Serve application: Router in front, Workers behind, Metrics aside."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,11 +42,16 @@ DRAIN_S = 5.0
 """Serve waits so long for a replica's own end: a worker's sequences move elsewhere meanwhile."""
 
 
-def build_application(config: ClusterConfig, token: str, by: str) -> serve.Application:
+def build_application(
+    config: ClusterConfig,
+    token: str,
+    by: str,
+    plan: Callable[[Sequence[ResolvedModel]], list[EngineConfig]] = plan_engines,
+) -> serve.Application:
     """Router and metrics, and workers for each model, bound together. `by`: who wants it so, in
-    words. Raises UserError."""
+    words. `plan`: what the engines of each model are told. Raises UserError."""
     models = find_models(config)
-    engines = plan_engines(models)
+    engines = plan(models)
     directory = run_directory()
     kept = [str(metrics_of(directory))] if directory else []
     metrics = replicas(

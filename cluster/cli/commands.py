@@ -11,6 +11,7 @@ from raylax.cluster.cli.flags import Json, settings, with_flags
 from raylax.cluster.cli.replaying import replay
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.errors import UserError
+from raylax.cluster.manifests.command import manifests
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -234,6 +235,7 @@ def node(
     prepare_node(secret, address)
 
 
+app.command()(manifests)
 app.command()(replay)
 
 

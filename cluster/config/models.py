@@ -133,8 +133,9 @@ class ModelSettings(Section):
                 raise ValueError(f"{name} must be one of {AUTO}, {', '.join(names)}, found {found}")
         self.engine_config(1)
 
-    def engine_config(self, threads: int) -> EngineConfig:
-        """What each worker's engine is told. Raises ConfigError, a ValueError."""
+    def engine_config(self, threads: int | None) -> EngineConfig:
+        """What each worker's engine is told; without `threads` it looks for itself how many cores
+        there are. Raises ConfigError, a ValueError."""
         inferred = {"threads": threads, "target_itl_ms": self.itl_p99_ms, **ENGINE_DEFAULTS}
         given = {name: value for name, value in self.engine.items() if value is not None}
         own = self.model_dump(mode="json", include=set(OF_THE_ENGINE), exclude_none=True)

@@ -51,14 +51,16 @@ A_CHAT = ChatWork(
 """What is tried of a model's template."""
 
 
-def check_models(models: Sequence[ResolvedModel]) -> None:
-    """Raises UserError with the model's file, or the setting, that is at fault."""
+def check_models(models: Sequence[ResolvedModel], machines_are_here: bool = True) -> None:
+    """Raises UserError with the model's file, or the setting, that is at fault.
+    `machines_are_here`: else those of workers come later, and what they have is theirs to say."""
     for model in models:
-        check_engine(model)
+        check_engine(model, machines_are_here)
         check_text(model)
     configs = [model.config for model in models]
     check_pool(configs)
-    check_gpus(configs)
+    if machines_are_here:
+        check_gpus(configs)
 
 
 def precision_lost(model: ResolvedModel) -> str | None:
@@ -78,12 +80,13 @@ def precision_lost(model: ResolvedModel) -> str | None:
     )
 
 
-def check_engine(model: ResolvedModel) -> None:
-    """Whether the engine that is asked for can run such a model, here. Raises UserError."""
+def check_engine(model: ResolvedModel, here: bool = True) -> None:
+    """Whether the engine that is asked for can run such a model, `here` or at all. Raises
+    UserError."""
     spec = open_checkpoint(model.checkpoint, model.config.has_weights).spec
     try:
         check_device(model.config.device)
-        if not gpus_of_ray():  # else the machine of each worker looks at its own
+        if here and not gpus_of_ray():  # else the machine of each worker looks at its own
             detect_device(model.config.device)
         engine = model.config.engine_config(1).complete(model=str(model.checkpoint))
         degree_of(engine).check(spec)

@@ -89,6 +89,20 @@ def named(model: ResolvedModel) -> EngineConfig:
     return engine.complete(model=str(model.checkpoint), mode=model.config.mode)
 
 
+def engines_alone(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
+    """What engines are told that have a machine to themselves, each one: no sizes, it looks for
+    itself. Containers do not see which cores others have taken, so that none are kept unless
+    somebody asks for it."""
+    return [
+        model.config.engine_config(threads=None).complete(
+            model=str(model.checkpoint),
+            mode=model.config.mode,
+            pin_threads=bool(model.config.engine.get("pin_threads", False)),
+        )
+        for model in models
+    ]
+
+
 def parts_of(models: Sequence[ResolvedModel], told: dict[str, EngineConfig]) -> list[Part]:
     """What each model takes. Raises UserError for one that does not fit alone."""
     weights: dict[str, int] = {}

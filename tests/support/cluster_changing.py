@@ -114,13 +114,18 @@ class Asked:
         except RaylaxError as error:
             self.failure = str(error)
 
+    def failure_when_read(self) -> str:
+        """Once it is enough; empty for an answer that went on until then."""
+        self._thread.join(PATIENCE_S)
+        return self.failure
+
     def result(self, client: Client) -> dict[str, Any]:
         """Beside what nothing has disturbed."""
-        self._thread.join(PATIENCE_S)
+        failure = self.failure_when_read()
         text = "".join(self.parts)
         whole = client.generate(self.prompt, max_tokens=len(self.parts) + MORE, **GREEDY).text
         return {
-            "failure": self.failure,
+            "failure": failure,
             "same": whole.startswith(text),
             "longest_pause_s": self.longest_pause_s,
             "moments": [moment.name for moment in client.explain(self.id).events],

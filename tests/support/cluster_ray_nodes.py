@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -99,8 +99,13 @@ def replica(config: ClusterConfig, body: type) -> Iterator[Any]:
     remove_placement_group(group)  # which ends all that is in it
 
 
-def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
-    """To nodes at these addresses, the head first; each with so many CPUs."""
+def connected(
+    cpus: dict[str, int],
+    resources: Mapping[str, Mapping[str, float]] | None = None,
+    **settings: Any,
+) -> Cluster:
+    """To nodes at these addresses, the head first; each with so many CPUs, and what else is said
+    of it."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a rank has one of them
     start_fewer_processes()
     directory = os.environ["RAY_TMPDIR"]
@@ -108,7 +113,11 @@ def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
     cluster = Cluster()
     for address, count in cpus.items():
         cluster.add_node(
-            node_ip_address=address, num_cpus=count, include_dashboard=False, temp_dir=directory
+            node_ip_address=address,
+            num_cpus=count,
+            include_dashboard=False,
+            temp_dir=directory,
+            resources=dict((resources or {}).get(address, {})),
         )
     ray.init(
         address=cluster.address,

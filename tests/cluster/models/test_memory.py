@@ -8,8 +8,8 @@ import pytest
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models import memory
-from raylax.cluster.models.lookup import find_models
-from raylax.cluster.models.memory import parts_of, plan_engines
+from raylax.cluster.models.lookup import ResolvedModel, find_models
+from raylax.cluster.models.memory import engines_alone, parts_of, plan_engines
 from raylax.kernels.build import footprint
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.options import silent
@@ -144,3 +144,18 @@ def test_a_share_of_the_memory_is_that_of_all_workers(checkpoint: Path, share: f
 def test_too_many_workers_for_even_one_sequence_each(checkpoint: Path) -> None:
     with pytest.raises(UserError, match="KV memory: one sequence of .*; 500 ranks of workers sha"):
         planned(checkpoint, replicas=500, **SMALL)
+
+
+def test_who_is_alone_on_a_machine_looks_for_itself(tmp_path: Path) -> None:
+    """What this one has says nothing of that; and pods do not see each other's cores."""
+    (engine,) = engines_alone([ResolvedModel(ClusterConfig(), tmp_path, "tiny")])
+
+    assert (engine.threads, engine.kv_cache_bytes, engine.pin_threads) == (None, None, False)
+    assert engine.mode == "server"
+
+
+def test_what_is_said_of_an_engine_holds_where_it_is_alone(tmp_path: Path) -> None:
+    config = ClusterConfig(engine={"threads": 3, "pin_threads": True})
+    (engine,) = engines_alone([ResolvedModel(config, tmp_path, "tiny")])
+
+    assert (engine.threads, engine.pin_threads) == (3, True)
