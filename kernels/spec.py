@@ -200,6 +200,8 @@ class DecoderSpec:
     embeds: int = 0
     """Tokens that it reads, where it draws from fewer (`vocab`), as models do that draft; 0: as
     many."""
+    classifies: bool = False
+    """Whether its head has a row for each label of a text (`vocab`), and none for tokens."""
     fusion: Fusion | None = None
     """Of a draft head; None: a model that stands by itself."""
     blocks: int | None = None
@@ -251,6 +253,11 @@ class DecoderSpec:
     def qkv_rows(self) -> int:
         """Rows of queries, keys and values together."""
         return (self.heads + 2 * self.kv_heads) * self.head_dim
+
+    @property
+    def tokens(self) -> int:
+        """Those that it reads."""
+        return self.embeds or self.vocab
 
     @property
     def padded_vocab(self) -> int:

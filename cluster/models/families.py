@@ -62,6 +62,15 @@ ROWS = (
     Row("GPT-2", ("GPT2LMHeadModel",)),
     Row("GPT-NeoX, Pythia", ("GPTNeoXForCausalLM",)),
     Row("gpt-oss", ("GptOssForCausalLM",), False, "harmony", "harmony"),
+    Row(
+        "Labels of texts, rerankers",
+        tuple(f"{name}ForSequenceClassification" for name in ("Llama", "Mistral", "Phi3", "Qwen2")),
+        True,
+    ),
+    Row(
+        "Labels of texts, rerankers",
+        tuple(f"{name}ForSequenceClassification" for name in ("Gemma", "Gemma2", "Qwen3")),
+    ),
 )
 COLUMNS = ("family", "architecture", "runs on", "also from", "calls", "thoughts")
 

@@ -108,7 +108,7 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
     def _find(self) -> dict[str, Part | Composed]:
         self._paths = weight_files(self.path)
         found = tensors_in(self._paths)
-        if self.spec.embeds:
+        if self.spec.embeds and not self.spec.classifies:
             self.tokens = named_tokens(self.path, found, self.spec.vocab, self.spec.embeds)
             found = {name: one for name, one in found.items() if name not in MAPS}
         if has_experts_together(self.spec):

@@ -23,7 +23,7 @@ HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_c
 
 PREFIXES = ("model.", "transformer.", "gpt_neox.")
 """Of what a model has without its head."""
-HEADS = ("lm_head.", "embed_out.", "output.")
+HEADS = ("lm_head.", "embed_out.", "output.", "score.")
 
 
 def widened(raw: npt.NDArray[Any], precision: str) -> npt.NDArray[np.float32]:

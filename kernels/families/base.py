@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families.labels import with_labels
 from raylax.kernels.families.rope import read_rope
 from raylax.kernels.families.values import MOST, Config, Renamed, count, number, switch
 from raylax.kernels.families.weight_table import AS_LLAMA, Layout
@@ -49,6 +50,8 @@ class Family:
     """Where `hidden_act` in the config does not say."""
     traits: Callable[[Config, DecoderSpec], DecoderSpec] | None = None
     """What else is other than in Llama: from a spec that is as Llama's to the family's own."""
+    labels: bool = False
+    """Whether its head has a row for each label of a text, and none for tokens."""
     beside: str = ""
     """How the names of tensors begin that the model does without, `{layers}` standing for how many
     layers it has; empty: there are none."""
@@ -108,6 +111,8 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
     )
     if family.traits is not None:
         spec = family.traits(config, spec)
+    if family.labels:
+        spec = with_labels(config, spec)
     for key in family.refuses:
         if switch(config, key):
             raise CheckpointError(f"config.json: {key} is not supported in {family.architecture}")

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import read_config
-from raylax.kernels.families.known import FAMILIES
+from raylax.kernels.families.known import CLASSIFIES, FAMILIES
 from raylax.kernels.families.values import Asked, Config
 
 OF_NO_MEANING = (
@@ -20,7 +20,9 @@ NAMED = 6
 
 def unknown(architecture: str, config: Config) -> CheckpointError:
     """The nearest family by its name, and what it would not understand of the config."""
-    nearest = get_close_matches(architecture, FAMILIES, 1, 0.0)[0]
+    labels = architecture.endswith(CLASSIFIES)
+    alike = [name for name, family in FAMILIES.items() if family.labels == labels]
+    nearest = get_close_matches(architecture, alike, 1, 0.0)[0]
     more = ", ".join(strange(nearest, config))
     return CheckpointError(
         f"config.json: architecture {architecture} is not supported; the nearest that is: {nearest}"

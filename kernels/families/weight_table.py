@@ -20,7 +20,7 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
     """The weights of a decoder of this spec, in the order of the step, where Llama has them, and
     those that it has not where most others have them."""
     hidden = spec.hidden
-    yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.embeds or spec.vocab,), hidden)
+    yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.tokens,), hidden)
     if spec.learned_positions:
         names, rows = ("model.embed_positions.weight",), (spec.learned_positions,)
         yield Weight("w_position", names, rows, hidden, plain=True)
@@ -41,7 +41,8 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
         yield from norm(spec, "norm_down", *of_layer("post_feedforward_layernorm"))
     yield from norm(spec, "norm_f", "model.norm")
     if not spec.tied_embeddings:
-        yield Weight("w_head", ("lm_head.weight",), (spec.vocab,), hidden)
+        name = "score.weight" if spec.classifies else "lm_head.weight"
+        yield Weight("w_head", (name,), (spec.vocab,), hidden)
     if spec.head_bias:
         bias = Weight("b_head", ("lm_head.bias",), (spec.vocab,))
         yield replace(bias, rows=(spec.padded_vocab,), own=bias)

@@ -5,8 +5,9 @@
     python tests/goldens/families.py NAME...   # only of these; what there is of others is kept
 
 `families.npz` holds of each the ids of a prompt, and f32[END, vocab], its last logits; of quantised
-ones some experts of the last layer, too, as transformers reads them. A tensor that transformers
-misses, or does not know, is an error.
+ones some experts of the last layer, too, as transformers reads them. Those that classify have the
+logits of labels instead, of the last beginnings of the prompt. A tensor that transformers misses,
+or does not know, is an error.
 """
 
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, Mxfp4Config
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, Mxfp4Config
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
@@ -28,17 +29,24 @@ LENGTH, END = 70, 40
 def computed(name: str) -> dict[str, np.ndarray]:
     """Ids, the last logits, and what was quantised."""
     ids = np.random.default_rng(1).integers(0, CONFIGS[name]["vocab_size"], LENGTH)
+    classifies = CONFIGS[name]["architectures"][0].endswith("SequenceClassification")
+    kind = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
     quantised = "quantization_config" in CONFIGS[name]
     how = {"quantization_config": Mxfp4Config(dequantize=True)} if quantised else {}
     with tempfile.TemporaryDirectory() as folder:
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        model, loading = kind.from_pretrained(
             write_family(Path(folder), name), dtype=torch.float32, output_loading_info=True,
             attn_implementation="eager", **how,
         )  # fmt: skip
     if wrong := {key: list(found) for key, found in loading.items() if found}:
         raise SystemExit(f"{name}: {wrong}")
+    prompt = torch.tensor(ids)[None]
     with torch.inference_mode():
-        logits = model(torch.tensor(ids)[None]).logits[0, -END:]
+        if classifies:
+            ends = range(LENGTH - END + 1, LENGTH + 1)
+            logits = torch.cat([model(prompt[:, :end]).logits for end in ends])
+        else:
+            logits = model(prompt).logits[0, -END:]
     found = {"ids": ids.astype(np.int32), "logits": logits.numpy()}
     if quantised:
         experts = model.model.layers[-1].mlp.experts

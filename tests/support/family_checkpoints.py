@@ -31,6 +31,17 @@ def named(architecture: str, model_type: str, sizes: Config = SIZES, **own: Any)
     return {"architectures": [architecture], "model_type": model_type, **sizes, **own}
 
 
+def classifying(
+    architecture: str, model_type: str, labels: list[str] | None, sizes: Config = SIZES, **own: Any
+) -> Config:
+    """With a head for these labels; None: for as many as are meant where nobody says."""
+    own["pad_token_id"] = None  # where transformers looks for the end of a text
+    if labels is not None:
+        own["id2label"] = {str(at): label for at, label in enumerate(labels)}
+        own["label2id"] = {label: at for at, label in enumerate(labels)}
+    return named(f"{architecture}SequenceClassification", model_type, sizes, **own)
+
+
 CONFIGS: dict[str, Config] = {
     "qwen3": named("Qwen3ForCausalLM", "qwen3", head_dim=32, tie_word_embeddings=True),
     "qwen3-odd": named("Qwen3ForCausalLM", "qwen3", ODD, attention_bias=True),
@@ -163,6 +174,19 @@ CONFIGS: dict[str, Config] = {
         rope_scaling={**YARN, "truncate": False},
         quantization_config={"quant_method": "mxfp4"},
     ),
+    "llama-reward": classifying("LlamaFor", "llama", ["reward"], ODD),
+    "qwen2-labels": classifying("Qwen2For", "qwen2", ["calm", "glad", "sad"], ODD),
+    "qwen3-reranker": classifying("Qwen3For", "qwen3", ["yes"], ODD),
+    "mistral-labels": classifying("MistralFor", "mistral", None, sliding_window=24),
+    "gemma-labels": classifying("GemmaFor", "gemma", None, ODD, head_dim=32),
+    "gemma2-reward": classifying(
+        "Gemma2For", "gemma2", ["reward"], head_dim=32, sliding_window=24,
+        query_pre_attn_scalar=20, layer_types=[LOCAL, FULL, LOCAL], attn_logit_softcapping=5.0,
+        final_logit_softcapping=3.0,
+    ),
+    "phi3-labels": classifying(
+        "Phi3For", "phi3", [f"label {at}" for at in range(40)], sliding_window=None,
+    ),
 }  # fmt: skip
 
 
@@ -194,7 +218,7 @@ def drawn(config: Config) -> dict[str, np.ndarray[Any, Any]]:
         if len(shape) == 1 and "bias" not in name:  # a norm
             values = 1 + 0.2 * values
         else:
-            outer = any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
+            outer = any(part in name for part in ("embed", "lm_head", "wte", "wpe", "score.w"))
             values = (0.5 if outer else 0.2) * values
         weights[name] = (np.round(64 * values) / 64).astype(np.float32)
     return weights

@@ -177,7 +177,7 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
     assert config.mode is not None
     checkpoint = config.checkpoint
     opened, asked = open_checkpoint(checkpoint), config.max_single_sequence_length
-    if opened.spec.embeds:
+    if opened.spec.embeds and not opened.spec.classifies:
         raise ConfigError(
             f"{checkpoint} draws from {opened.spec.vocab} of its {opened.spec.embeds} tokens: it "
             "can draft (additional_models), and answer nobody"

@@ -120,7 +120,7 @@ class Rank:
             "shard": place.shard,
             "pid": os.getpid(),
             "device": self.model.options.device,
-            "vocab": self.model.spec.vocab,
+            "vocab": self.model.spec.tokens,
         }
 
 

@@ -32,7 +32,7 @@ def warm_up(executor: Executor, checkpoint: Path) -> StepPlan:
     Raises ConfigError if none has; or if the first one has not, and weights are not finite either,
     naming them: only then does it look at the weights.
     """
-    tokens = np.linspace(0, executor.rank.model.spec.vocab - 1, TRIED, dtype=np.int32)
+    tokens = np.linspace(0, executor.rank.model.spec.tokens - 1, TRIED, dtype=np.int32)
     first, *others = map(one_token, tokens.tolist())
     if has_finite_logits(executor, first):
         return first

@@ -1,7 +1,7 @@
 """Quantizations by the names that users know: which weights have which format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.groups import Kind, own
@@ -62,8 +62,12 @@ def quantization_of(name: str, checkpoint: Checkpoint, cpu: CPU) -> Quantization
     """As `quantization_named`; and `auto` keeps the groups of a quantised checkpoint. Raises
     CompileError."""
     if name == "auto" and (plan := kept(checkpoint)):
-        return stored(plan, cpu)
-    return quantization_named(name, checkpoint.dtype, cpu)
+        found = stored(plan, cpu)
+    else:
+        found = quantization_named(name, checkpoint.dtype, cpu)
+    if not checkpoint.spec.classifies:
+        return found
+    return replace(found, formats={**found.formats, "w_head": F32(cpu)})  # a few rows cost nothing
 
 
 def stored(plan: Mapping[str, Kept], cpu: CPU) -> Quantization:

@@ -135,7 +135,7 @@ class StepProgram(Launches):
     def _all(self, shape: StepShape) -> Iterator[Work]:
         s, at, tokens, parts = self._spec, self._at, shape.tokens, 0
         yield self._kernel(pointwise.embed(self._precision, s.hidden)).launch(
-            (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.embeds or s.vocab
+            (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.tokens
         )
         for number, layer in enumerate(self._weights.layers):
             yield self._norm(layer.norm_1, parts, tokens)

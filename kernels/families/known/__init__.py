@@ -1,5 +1,8 @@
 """The families, each a table of where it differs from Llama."""
 
+from dataclasses import replace
+
+from raylax.kernels.families.base import Family
 from raylax.kernels.families.known.dots import DOTS1
 from raylax.kernels.families.known.ernie import ERNIE
 from raylax.kernels.families.known.gemma import GEMMA, GEMMA2, GEMMA3
@@ -16,11 +19,22 @@ from raylax.kernels.families.known.smollm import SMOLLM3
 from raylax.kernels.families.known.stablelm import STABLELM
 from raylax.kernels.families.known.starcoder import STARCODER2
 
+CLASSIFIES = "ForSequenceClassification"
+"""How the names of those end that have a head for labels of texts."""
+
+
+def classifier(family: Family) -> Family:
+    """The same with such a head: of rerankers, and of models of rewards."""
+    name = family.architecture.removesuffix("ForCausalLM") + CLASSIFIES
+    return replace(family, architecture=name, labels=True)
+
+
 FAMILIES = {
     family.architecture: family
     for family in (
         DOTS1, ERNIE, GEMMA, GEMMA2, GEMMA3, GLM, GLM4, GLM4_MOE, GPT2, GRANITE, INTERNLM2,
         INTERNLM3, LLAMA, MIMO, MINISTRAL, MISTRAL, MIXTRAL, NEOX, OLMO2, OLMO3, OLMOE, OSS, PHI,
         PHI3, QWEN2, QWEN2_MOE, QWEN3, QWEN3_MOE, SMOLLM3, STABLELM, STARCODER2,
+        *map(classifier, (GEMMA, GEMMA2, LLAMA, MISTRAL, PHI3, QWEN2, QWEN3)),
     )
 }  # fmt: skip

@@ -38,7 +38,7 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
     change_config(write_checkpoint(tmp_path), architectures=["BloomForCausalLM"])
 
     with pytest.raises(
-        CheckpointError, match="BloomForCausalLM.*LlamaForCausalLM, MiMoForCausalLM, Ministral"
+        CheckpointError, match="BloomForCausalLM.*MiMoForCausalLM, MinistralForCausalLM, Mistral"
     ):
         open_checkpoint(tmp_path)
 

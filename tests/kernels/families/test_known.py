@@ -38,6 +38,13 @@ def test_an_unknown_one_is_told_the_nearest() -> None:
     assert said.endswith("Starcoder2ForCausalLM")
 
 
+def test_the_nearest_has_a_head_of_the_same_kind() -> None:
+    config = of("llama-reward", architectures=["OPTForSequenceClassification"])
+
+    with pytest.raises(CheckpointError, match="nearest that is: Phi3ForSequenceClassification"):
+        spec_of(config)
+
+
 @pytest.mark.parametrize(
     ("name", "changed", "said"),
     [

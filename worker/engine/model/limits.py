@@ -11,6 +11,7 @@ from raylax.proto.calls.prompt_ids import check_scored_size
 from raylax.proto.errors import InvalidRequest, PromptTooLong, shown
 from raylax.proto.grammar.limits import MOST_BYTES
 from raylax.proto.grammar.matchers import Matchers
+from raylax.proto.text.labels import WRITES_NOTHING
 from raylax.proto.vocabulary import Priority, Request, Sampling
 from raylax.worker.config import ECHO, EngineConfig
 
@@ -25,6 +26,8 @@ class ModelLimits:
     """Token ids are below this."""
     matchers: Matchers | None = None
     """Of answers in grammars; None: it follows none."""
+    labels: int = 0
+    """Of texts, which its head has in the place of tokens; 0: it has tokens."""
 
     @property
     def capacity(self) -> int:
@@ -51,7 +54,9 @@ def check(request: Request, limits: ModelLimits) -> None:
         )
     check_ids(limits.vocab, request.prompt, "prompt")
     check_ids(limits.vocab, request.history, "history")
-    check_ids(limits.vocab, request.logits_of, "logits_of")
+    check_ids(limits.labels or limits.vocab, request.logits_of, "logits_of")
+    if limits.labels and (not request.embed or request.score):
+        raise InvalidRequest(WRITES_NOTHING)
     check_service(request)
     check_sampling(request.sampling)
     check_grammar(request.sampling, limits)

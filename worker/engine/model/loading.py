@@ -88,6 +88,7 @@ def assemble(
         batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
     else:
         batch = Batch(Roster(pool, clock), *parts, states=load_states(ready, model))
-    matchers = None if echoes else matchers_of(config, model.spec.vocab)
-    known_limits = ModelLimits(ready, model.spec.vocab, matchers)
+    matchers = None if echoes else matchers_of(config, model.spec.tokens)
+    labels = model.spec.vocab if model.spec.classifies else 0
+    known_limits = ModelLimits(ready, model.spec.tokens, matchers, labels)
     return LoadedModel(executor, batch, known_limits, SelfCheck(known, clock))
