@@ -22,18 +22,19 @@ from raylax.proto.grammar.checking import checked_grammar
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest, InputFields
 from raylax.proto.parsers.reasoning import NONE
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT, TOOL_PARSERS
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.judging import Judge
+from raylax.proto.text.labels import Labels, labels_of
 from raylax.proto.text.pooling import Pooling
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin
 
 CHAT_PREFIX = "chatcmpl-"
-TextBody = CompletionRequest | EmbeddingRequest
+TextBody = CompletionRequest | InputFields
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
 
@@ -61,6 +62,8 @@ class Frontend:
     """One of `REASONING_NAMES`."""
     judge: Judge | None = None
     """The words by which it says how well texts fit, if it was made for that."""
+    labels: Labels | None = None
+    """What its head has in the place of tokens, if it has one for texts."""
     tools_must_show: bool = False
     """Whether tools are refused that the chat template does not show. Whoever has the model at hand
     may have told it of them otherwise, and is only warned."""
@@ -98,6 +101,7 @@ class Frontend:
             format_of(files, templates) if tool_parser == AUTO else tool_parser,
             reasoning_of(templates) if reasoning_parser == AUTO else reasoning_parser,
             files.judge(reranker, tokenizer),
+            labels_of(files.config),
         )
 
     @property
@@ -114,7 +118,8 @@ class Frontend:
     def requests(self) -> RequestMaker:
         """Makes the requests of calls, for this model."""
         encode = partial(self.tokenizer.encode, add_special_tokens=False)
-        return RequestMaker(self.prompt_ids, self.defaults, self.end_token_ids, self.rng, encode)
+        of_text = self.end_token_ids, self.rng, encode, self.labels is None
+        return RequestMaker(self.prompt_ids, self.defaults, *of_text)
 
     @property
     def choices(self) -> ChoiceMaker:
@@ -148,8 +153,7 @@ class Frontend:
     def chat_work(
         self, body: ChatCompletionRequest, field: str = "messages", bounded: bool = True
     ) -> ChatWork:
-        """What is to be done for the prompt of a chat. `bounded`: it must leave room for an
-        answer."""
+        """What is done for the prompt of a chat. `bounded`: it must leave room for an answer."""
         return ChatWork(
             [message.for_template() for message in body.messages],
             [tool.for_template() for tool in body.offered],
@@ -238,8 +242,7 @@ class Frontend:
         origin: CallOrigin = NOBODY,
         grammar: str = "",
     ) -> tuple[Call, list[TokenChoice]]:
-        """The call of a completion for who reads token ids. Its answer may fill what a sequence
-        holds, unless it says otherwise."""
+        """The call of a completion for who reads token ids; it may fill what a sequence holds."""
         call_id = f"tokens-{uuid.uuid4().hex}"
         prompts = [body.cut(ids, self.prompt_ids.fitting(body.max_tokens)) for ids in prompts]
         requests = self.requests.drawn(
@@ -261,7 +264,7 @@ class Frontend:
         return self.embedding_call(body, self._ids_of(body.inputs, "input", body), origin)
 
     def check_embedding(self, body: EmbeddingRequest) -> None:
-        """Raises InvalidRequest for what this model cannot be asked, whatever the inputs."""
+        """Raises InvalidRequest for what it cannot be asked, whatever the inputs."""
         self.check_embeds()
         if body.pooling not in (None, self.pooling.how):
             raise InvalidRequest(
@@ -269,10 +272,8 @@ class Frontend:
                 param="pooling",
             )
         if body.dimensions is not None and body.dimensions > self.hidden:
-            raise InvalidRequest(
-                f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
-                param="dimensions",
-            )
+            most = f"dimensions: must be at most {self.hidden}, found {body.dimensions}"
+            raise InvalidRequest(most, param="dimensions")
 
     def check_embeds(self) -> None:
         """Raises InvalidRequest for a model that has no embeddings."""
@@ -282,8 +283,7 @@ class Frontend:
     def embedding_call(
         self, body: EmbeddingRequest, inputs: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
     ) -> Call:
-        """The call of an embedding with these inputs: a request for each, whose only event says
-        that its vector is there. Raises InvalidRequest."""
+        """The call of an embedding with these inputs. Raises InvalidRequest."""
         call_id = f"embd-{uuid.uuid4().hex}"
         inputs = [body.cut(ids, self.prompt_ids.fitting(1)) for ids in inputs]
         fields = places("input", len(inputs))

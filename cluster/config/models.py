@@ -71,7 +71,8 @@ class ModelSettings(Section):
         AUTO,
         description="How /v1/score and /v1/rerank score a pair of texts; none: by their "
         "embeddings; yes_no: by the probability of yes, against no, as what the model says of "
-        "them; auto: as its files say, else by embeddings.",
+        "them; auto: as its files say, else by embeddings. A model with a head for labels has one "
+        "of its own, and yes_no shows it pairs as Qwen3-Reranker is shown them.",
     )
     device: str = "auto"
     """cpu, cuda, or auto: a GPU on which our kernels were checked and held, else the CPU."""

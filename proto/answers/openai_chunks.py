@@ -25,6 +25,7 @@ Response = (
     | embeddings.EmbeddingList
     | scores.ScoreList
     | scores.Ranking
+    | scores.ClassifiedList
 )
 DONE: AnswerEvent = ("", b"[DONE]")
 HERE = "\0"

@@ -1,8 +1,10 @@
-"""Answers of /v1/score and /v1/rerank."""
+"""Answers of /v1/score, /v1/rerank and /classify."""
 
 from raylax.proto.answers.embedding import WholeWriter
-from raylax.proto.calls.vector import PairedCall
+from raylax.proto.calls.vector import LabelledCall, PairedCall
 from raylax.proto.openai.scores import (
+    Classified,
+    ClassifiedList,
     RankedDocument,
     Ranking,
     RerankRequest,
@@ -28,6 +30,27 @@ class ScoreWriter(WholeWriter):
             data=[Score(index=at, score=score) for at, score in enumerate(scores)],
             usage=self.call.usage,
         )
+
+
+class LabelWriter(WholeWriter):
+    """Writes what each text has of the labels."""
+
+    def __init__(self, labelled: LabelledCall, model: str, created: int) -> None:
+        super().__init__(labelled.call)
+        self._labelled, self._model, self._created = labelled, model, created
+
+    def response(self) -> ClassifiedList:
+        return ClassifiedList(
+            id=self.call.id,
+            created=self._created,
+            model=self._model,
+            data=[self._one(at, scores) for at, scores in enumerate(self._labelled.scores())],
+            usage=self.call.usage,
+        )
+
+    def _one(self, index: int, scores: list[float]) -> Classified:
+        label = self._labelled.labels.names[scores.index(max(scores))]
+        return Classified(index=index, label=label, probs=scores, num_classes=len(scores))
 
 
 class RankingWriter(WholeWriter):

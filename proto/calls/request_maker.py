@@ -11,6 +11,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.embeddings import VectorFields
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.pages import root_of
+from raylax.proto.text.labels import WRITES_NOTHING
 from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
 
 
@@ -25,6 +26,13 @@ class RequestMaker:
     """Draws the seeds of requests that bring none."""
     encode: Callable[[str], list[int]]
     """The ids of a piece of a text."""
+    writes: bool = True
+    """Whether there are tokens to draw; else the model has labels for texts."""
+
+    def check_writes(self) -> None:
+        """Raises InvalidRequest for a model that has no answers."""
+        if not self.writes:
+            raise InvalidRequest(WRITES_NOTHING)
 
     def drawn(
         self,
@@ -40,6 +48,7 @@ class RequestMaker:
     ) -> list[Request]:
         """For the answers to each prompt, which came in this field, in a grammar, if there is one,
         that begins behind these tokens. Raises InvalidRequest."""
+        self.check_writes()
         self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
         self.prompt_ids.check_ids(body.allowed_token_ids or (), "allowed_token_ids")
         if max_tokens is not None and body.min_tokens > max_tokens:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import WorkerUnavailable
+from raylax.proto.text.labels import Labels, sigmoid
 from raylax.proto.vocabulary import Delta
 
 VALUE_BYTES = 20
@@ -63,15 +64,32 @@ class PairedCall:
 
     call: Call
     compared: Sequence[tuple[int, int]] | None
-    """Which vectors, for each pair; None: each has the logits of yes and no, for one pair."""
+    """Which vectors, for each pair; None: each is of one pair, the logits of yes and no, or that
+    of a label."""
+    labels: Labels | None = None
+    """That are of pairs."""
 
     def scores(self) -> list[float]:
-        """Of each pair, once the call is done: a cosine, or a probability. Raises as
-        `vectors_of`."""
+        """Of each pair, once the call is done: a cosine, a probability, or what a label has. Raises
+        as `vectors_of`."""
         vectors = vectors_of(self.call)
+        if self.labels is not None:
+            return [self.labels.score(*logits) for logits in vectors]
         if self.compared is None:
             return [preferred(*logits) for logits in vectors]
         return [cosine(vectors[one], vectors[other]) for one, other in self.compared]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCall:
+    """A call whose vectors are the logits of labels."""
+
+    call: Call
+    labels: Labels
+
+    def scores(self) -> list[list[float]]:
+        """What each text has of each label, once the call is done. Raises as `vectors_of`."""
+        return [self.labels.scores(logits) for logits in vectors_of(self.call)]
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
@@ -81,8 +99,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 def preferred(yes: float, no: float) -> float:
     """The probability of one token against the other, by their logits."""
-    least = math.exp(-abs(yes - no))
-    return (1.0 if yes >= no else least) / (1.0 + least)
+    return sigmoid(yes - no)
 
 
 def vectors_of(call: Call) -> list[tuple[float, ...]]:

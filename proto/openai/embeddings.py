@@ -34,26 +34,31 @@ class VectorFields(TruncationFields):
     cache_salt: CacheSalt | None = None
 
 
-class EmbeddingRequest(VectorFields):
-    """A body of /v1/embeddings."""
+class InputFields(VectorFields):
+    """The inputs of bodies that ask for something of each."""
 
-    not_here: ClassVar[FieldTable] = EMBEDDINGS
     input: (
         str
         | TokenIds
         | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
         | Annotated[list[TokenIds], BoundedList(MOST_INPUTS, least=1)]
     )
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Count | None = None
-    pooling: Literal["last", "mean", "cls"] | None = None
-    """Whose state the vector is to be: the engine has one way. None: that."""
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:
         return one_or_more(self.input)
+
+
+class EmbeddingRequest(InputFields):
+    """A body of /v1/embeddings."""
+
+    not_here: ClassVar[FieldTable] = EMBEDDINGS
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Count | None = None
+    pooling: Literal["last", "mean", "cls"] | None = None
+    """Whose state the vector is to be: the engine has one way. None: that."""
 
 
 class Embedding(ResponseModel):

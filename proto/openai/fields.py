@@ -136,10 +136,15 @@ COMPARED: FieldTable = {
     **{name: OF_TEXT[name] for name in (
         "user", "request_id", "rid", "mm_processor_kwargs", "lora_path", "extra_key",
     )},
-    "use_activation": Refused("may only be true: scores are cosines or probabilities", (True,)),
+    "use_activation": Refused("may only be true: scores are as the model means them", (True,)),
     "activation": Refused("its name here is use_activation", (True,)),
     "softmax": Refused("its name here is use_activation", (True,)),
 }  # fmt: skip
+CLASSIFY: FieldTable = {
+    **COMPARED,
+    "messages": Refused("send the text that the model was trained on as input"),
+    "id2label": Refused("labels have the names of the model's config.json"),
+}
 SCORE: FieldTable = {
     **COMPARED,
     "data_1": Refused("its name here is queries"), "data_2": Refused("its name here is documents"),

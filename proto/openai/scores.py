@@ -1,7 +1,8 @@
-"""POST /v1/score and /v1/rerank, in the shapes that vLLM, Jina and Cohere have.
+"""POST /v1/score, /v1/rerank and /classify, in the shapes that vLLM, Jina and Cohere have.
 
-Both compare texts in pairs, a query and a document: a score says it of each pair, in their order,
-and a ranking has the documents of one query, the best one first.
+The first two compare texts in pairs, a query and a document: a score says it of each pair, in their
+order, and a ranking has the documents of one query, the best one first. The last one has labels for
+each text.
 """
 
 from abc import abstractmethod
@@ -11,9 +12,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from raylax.proto import ranges
 from raylax.proto.openai.body import BoundedList
-from raylax.proto.openai.embeddings import MOST_INPUTS, VectorFields
+from raylax.proto.openai.embeddings import MOST_INPUTS, InputFields, VectorFields
 from raylax.proto.openai.field_rules import FieldTable
-from raylax.proto.openai.fields import RERANK, SCORE
+from raylax.proto.openai.fields import CLASSIFY, RERANK, SCORE
 from raylax.proto.openai.shared import ResponseModel, Usage
 
 Texts = str | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
@@ -148,4 +149,29 @@ class Ranking(ResponseModel):
     id: str
     model: str
     results: list[RankedDocument]
+    usage: Usage
+
+
+class ClassifyRequest(InputFields):
+    """A body of /classify."""
+
+    not_here: ClassVar[FieldTable] = CLASSIFY
+    prefix: ClassVar[str] = "classify-"
+
+
+class Classified(ResponseModel):
+    index: int
+    label: str
+    """The one with the most."""
+    probs: list[float]
+    """Of each label, in their order."""
+    num_classes: int
+
+
+class ClassifiedList(ResponseModel):
+    id: str
+    object: Literal["list"] = "list"
+    created: int
+    model: str
+    data: list[Classified]
     usage: Usage

@@ -1,4 +1,4 @@
-"""The call for the vectors by which texts are scored."""
+"""The call for the vectors by which texts are scored, and for the logits of labels."""
 
 import uuid
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.vector import Vector
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.scores import PairFields
+from raylax.proto.openai.scores import ClassifyRequest, PairFields
 from raylax.proto.vocabulary import CallOrigin
 
 Prompts = Sequence[Sequence[int]]
@@ -14,7 +14,7 @@ Prompts = Sequence[Sequence[int]]
 
 def vectors_call(
     frontend: Frontend,
-    body: PairFields,
+    body: PairFields | ClassifyRequest,
     inputs: Prompts,
     fields: Sequence[str],
     origin: CallOrigin,

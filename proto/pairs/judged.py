@@ -30,12 +30,7 @@ def chat_works(frontend: Frontend, body: PairFields) -> list[ChatWork]:
     """What is to be done for the prompts, one for each pair. Raises InvalidRequest for what the
     model cannot be asked."""
     (_, queries), (field, documents) = body.query_texts, body.document_texts
-    if body.truncates:
-        raise InvalidRequest(
-            f"truncate_prompt_tokens: {frontend.name} is shown query and document in one prompt; "
-            "shorten the document",
-            param="truncate_prompt_tokens",
-        )
+    check_not_cut(frontend, body)
     if not frontend.templates.named:
         raise InvalidRequest(
             f"{frontend.name} has no chat template, by which a reranker is shown texts", param=field
@@ -59,6 +54,24 @@ def chat_works(frontend: Frontend, body: PairFields) -> list[ChatWork]:
         )
         for (one, other), place in zip(body.pairs, places(field, len(documents)), strict=True)
     ]
+
+
+def check_not_cut(frontend: Frontend, body: PairFields) -> None:
+    """Raises InvalidRequest."""
+    if body.truncates:
+        raise InvalidRequest(
+            f"truncate_prompt_tokens: {frontend.name} is shown query and document in one prompt; "
+            "shorten the document",
+            param="truncate_prompt_tokens",
+        )
+
+
+def knows_pairs(frontend: Frontend) -> bool:
+    """Whether its template was written for them."""
+    if not frontend.templates.named:
+        return False
+    template = frontend.templates.chosen(None, tools=False, documents=False)
+    return template.knows_role(QUERY) and template.knows_role(DOCUMENT)
 
 
 def messages(

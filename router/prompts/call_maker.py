@@ -2,7 +2,7 @@
 the rest on a thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raylax.proto.calls.call import Call
@@ -15,16 +15,17 @@ from raylax.proto.calls.prompt_work import (
     texts_in,
 )
 from raylax.proto.calls.token_choice import TokenChoice
-from raylax.proto.calls.vector import PairedCall
+from raylax.proto.calls.vector import LabelledCall, PairedCall
 from raylax.proto.frontend import CHAT_PREFIX, Frontend
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.scores import PairFields
+from raylax.proto.openai.embeddings import EmbeddingRequest, InputFields
+from raylax.proto.openai.scores import ClassifyRequest, PairFields
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pairs.compared import compared, texts_works
 from raylax.proto.pairs.judged import chat_works, judged
+from raylax.proto.pairs.labelled import check_labels, labelled, labelled_pairs, labelled_works
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import Asker, PromptPool
@@ -35,6 +36,7 @@ BYTES_PER_ANSWER = 256
 MOST_LIST_BYTES = 32 << 20
 """Of an answer of /tokenize."""
 Prompts = Sequence[Sequence[int]]
+WorksOf = Callable[[Frontend, PairFields], Sequence[PromptWork]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class CallMaker:
         self, body: ChatCompletionRequest, prefix: str = CHAT_PREFIX, field: str = "messages"
     ) -> Call:
         """The call of a chat, see `Frontend.chat`."""
+        self.frontend.requests.check_writes()
         (ids,) = await self._chat_ids(body, field, not body.truncates)
         grammar = await self._grammar(self.frontend.form_of(body))
         return await self.threads.run(
@@ -92,20 +95,30 @@ class CallMaker:
 
     async def pairs(self, body: PairFields) -> PairedCall:
         """The call that says how well a query and a document fit, for each pair."""
-        if self.frontend.judge is None:
+        if self.frontend.judge is None and self.frontend.labels is None:
             works = texts_works(self.frontend, body)
             texts = [await self.prompts.ids(self.model, work, self._asker) for work in works]
             return await self.threads.run(
                 sum(self._size(prompts, 1) for prompts in texts),
                 lambda: compared(self.frontend, body, texts, self.origin),
             )
-        chats = await self.threads.run(self.size, lambda: chat_works(self.frontend, body))
+        has_labels = self.frontend.labels is not None
+        works_of: WorksOf = labelled_works if has_labels else chat_works
+        call = labelled_pairs if has_labels else judged
+        shown = await self.threads.run(self.size, lambda: works_of(self.frontend, body))
         prompts = [
-            ids for work in chats for ids in await self.prompts.ids(self.model, work, self._asker)
+            ids for work in shown for ids in await self.prompts.ids(self.model, work, self._asker)
         ]
         return await self.threads.run(
-            self._size(prompts, 1),
-            lambda: judged(self.frontend, body, prompts, self.origin),
+            self._size(prompts, 1), lambda: call(self.frontend, body, prompts, self.origin)
+        )
+
+    async def labelled(self, body: ClassifyRequest) -> LabelledCall:
+        """The call that says which labels each text has."""
+        check_labels(self.frontend)
+        inputs = await self._ids_of(body.inputs, "input", body)
+        return await self.threads.run(
+            self._size(inputs, 1), lambda: labelled(self.frontend, body, inputs, self.origin)
         )
 
     async def count(self, body: ChatCompletionRequest) -> int:
@@ -147,7 +160,7 @@ class CallMaker:
         self,
         given: list[str] | list[list[int]],
         field: str,
-        body: CompletionRequest | EmbeddingRequest,
+        body: CompletionRequest | InputFields,
     ) -> Prompts:
         if not (texts := texts_in(given)):
             return ids_in(given)

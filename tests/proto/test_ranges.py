@@ -14,7 +14,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.responses.request import ResponsesRequest
-from raylax.proto.openai.scores import RerankRequest, ScoreRequest
+from raylax.proto.openai.scores import ClassifyRequest, RerankRequest, ScoreRequest
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.ranges import Range
 from tests.support.ends import outside
@@ -116,6 +116,7 @@ EVERY_BODY: dict[type[StrictModel], dict[str, Any]] = {
     EmbeddingRequest: {"input": "hi"},
     ScoreRequest: {"text_1": "hi", "text_2": "ho"},
     RerankRequest: {"query": "hi", "documents": ["ho"]},
+    ClassifyRequest: {"input": "hi"},
     CountTokensRequest: {"messages": HI},
 }
 

@@ -24,7 +24,7 @@ from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import FieldTable, Refused
 from raylax.proto.openai.responses import choice, items, request, tools
 from raylax.proto.openai.responses.request import ResponsesRequest
-from raylax.proto.openai.scores import RerankRequest, ScoreRequest
+from raylax.proto.openai.scores import ClassifyRequest, RerankRequest, ScoreRequest
 from raylax.proto.openai.shared import DebugConfig, StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pb import raylax_pb2, vllm_engine_pb2
@@ -44,7 +44,8 @@ from tests.support.paths import ROOT
 PAGE = (ROOT / "docs" / "api.md").read_text()
 REQUESTS: list[type[StrictModel]] = [
     ChatCompletionRequest, CompletionRequest, ResponsesRequest, MessagesRequest, CountTokensRequest,
-    EmbeddingRequest, ScoreRequest, RerankRequest, TokenizeRequest, DetokenizeRequest, BatchRequest,
+    EmbeddingRequest, ScoreRequest, RerankRequest, ClassifyRequest,
+    TokenizeRequest, DetokenizeRequest, BatchRequest,
 ]  # fmt: skip
 TEXT_BODIES = REQUESTS[:5]
 WHERE: dict[type[StrictModel], str] = {
@@ -114,6 +115,7 @@ RULED: dict[str, list[type[StrictModel]]] = {
     "embeddings": [EmbeddingRequest],
     "scores": [ScoreRequest],
     "rankings": [RerankRequest],
+    "labels": [ClassifyRequest],
     "items of responses": [
         items.InputMessage, items.Text, items.Refusal,
         items.FunctionCall, items.FunctionCallOutput,
@@ -283,6 +285,7 @@ TABLES: dict[type[StrictModel], tuple[str, ...]] = {
     EmbeddingRequest: ("Embeddings",),
     ScoreRequest: (PAIRS, "Scores"),
     RerankRequest: (PAIRS, "Rankings"),
+    ClassifyRequest: ("Labels",),
     TokenizeRequest: (PROMPTS, "Tokenize and detokenize"),
     BatchRequest: ("Batches",),
 }

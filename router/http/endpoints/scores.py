@@ -1,12 +1,20 @@
-"""POST /v1/score and /v1/rerank, and the other paths that vLLM, Jina and Cohere have for them."""
+"""POST /v1/score, /v1/rerank and /classify, and the other paths that vLLM, Jina and Cohere have for
+them."""
 
 import time
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.answers.scores import RankingWriter, ScoreWriter
-from raylax.proto.openai.scores import Ranking, RerankRequest, ScoreList, ScoreRequest
+from raylax.proto.answers.scores import LabelWriter, RankingWriter, ScoreWriter
+from raylax.proto.openai.scores import (
+    ClassifiedList,
+    ClassifyRequest,
+    Ranking,
+    RerankRequest,
+    ScoreList,
+    ScoreRequest,
+)
 from raylax.router.http.handler import PreparedCall, RequestHandler
 from raylax.router.http.routes import Routes
 
@@ -26,6 +34,15 @@ def add_scores(routes: Routes, handler: RequestHandler) -> None:
         writer = RankingWriter(paired, service.name, body)
         return await handler.whole(request, PreparedCall(service, writer, body.timeout))
 
+    async def classify(request: Request) -> ASGIApp:
+        async with handler.read(request, ClassifyRequest) as (body, size):
+            service = handler.models.named(body.model)
+            labelled = await handler.made(request, size, service.maker(size).labelled(body))
+        writer = LabelWriter(labelled, service.name, int(time.time()))
+        return await handler.whole(request, PreparedCall(service, writer, body.timeout))
+
+    for path in ("/classify", "/v1/classify"):
+        routes.post(path, classify, ClassifyRequest, ClassifiedList)
     for path in ("/v1/score", "/score"):
         routes.post(path, score, ScoreRequest, ScoreList)
     for path in ("/v1/rerank", "/rerank", "/v2/rerank"):

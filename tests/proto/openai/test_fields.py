@@ -25,7 +25,7 @@ from raylax.proto.openai.field_rules import Refused
 from raylax.proto.openai.responses import items
 from raylax.proto.openai.responses import request as ours_r
 from raylax.proto.openai.responses import tools as tools_r
-from raylax.proto.openai.scores import RerankRequest, ScoreRequest
+from raylax.proto.openai.scores import ClassifyRequest, RerankRequest, ScoreRequest
 from raylax.proto.openai.shared import StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.openai.tools import Function
@@ -75,6 +75,7 @@ BODIES: list[tuple[type[StrictModel], dict[str, Any]]] = [
     (EmbeddingRequest, {"input": "hi"}),
     (ScoreRequest, {"text_1": "hi", "text_2": "ho"}),
     (RerankRequest, {"query": "hi", "documents": ["ho"]}),
+    (ClassifyRequest, {"input": "hi"}),
     (ours_a.MessagesRequest, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}),
     (ours_a.CountTokensRequest, {"messages": [{"role": "user", "content": "hi"}]}),
     (TokenizeRequest, {"prompt": "hi"}),

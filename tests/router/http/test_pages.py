@@ -53,6 +53,8 @@ ROUTES = {
     "POST /v1/messages": ASKS,
     "POST /v1/messages/count_tokens": ASKS,
     "POST /v1/embeddings": ASKS,
+    "POST /classify": ASKS,
+    "POST /v1/classify": ASKS,
     "POST /v1/score": ASKS,
     "POST /score": ASKS,
     "POST /v1/rerank": ASKS,
