@@ -200,6 +200,8 @@ class DecoderSpec:
     embeds: int = 0
     """Tokens that it reads, where it draws from fewer (`vocab`), as models do that draft; 0: as
     many."""
+    in_gguf: bool = False
+    """Whether its weights lie as llama.cpp's files have them, and its family's others do not."""
     classifies: bool = False
     """Whether its head has a row for each label of a text (`vocab`), and none for tokens."""
     fusion: Fusion | None = None

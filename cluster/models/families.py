@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from raylax.kernels.checkpoints.gguf.config import ARCHITECTURES
+from raylax.kernels.checkpoints.gguf.config import ALSO_NAMED, ARCHITECTURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Row:
     def files(self) -> str:
         """Formats beside safetensors and PyTorch's, which all have."""
         named = {one.name for one in ARCHITECTURES.values()}
+        named |= {name for _, name in ALSO_NAMED.values()}
         return "GGUF" if self.as_llama or named & {*self.architectures} else ""
 
 
@@ -37,7 +38,7 @@ ROWS = (
     Row("SmolLM 3", ("SmolLM3ForCausalLM",), False, "hermes", "think"),
     Row("Mistral", ("MistralForCausalLM",), True, "mistral", "mistral", as_llama=True),
     Row("Ministral", ("MinistralForCausalLM",), False, "mistral"),
-    Row("Mixtral", ("MixtralForCausalLM",), False, "mistral", as_llama=True),
+    Row("Mixtral", ("MixtralForCausalLM",), False, "mistral"),
     Row("Qwen 1.5, 2 and 2.5", ("Qwen2ForCausalLM",), True, "hermes"),
     Row("Qwen 3", ("Qwen3ForCausalLM",), False, "hermes", "think"),
     Row("Qwen 1.5 with experts", ("Qwen2MoeForCausalLM",)),

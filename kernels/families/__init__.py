@@ -1,6 +1,7 @@
 """The model families we know, and where each weight of theirs lies in a checkpoint."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from raylax.kernels.families.base import read_config
 from raylax.kernels.families.known import FAMILIES
@@ -45,4 +46,10 @@ def weights_of(spec: DecoderSpec) -> dict[str, Weight]:
     """Every weight of a step of such a model by name, and where it lies in a checkpoint."""
     if spec.fusion or spec.blocks is not None:
         return weight_table(spec)
-    return weight_table(spec, FAMILIES[spec.architecture].layout)
+    family = FAMILIES[spec.architecture]
+    return weight_table(spec, (family.in_gguf if spec.in_gguf else None) or family.layout)
+
+
+def as_in_gguf(spec: DecoderSpec) -> DecoderSpec:
+    """The spec of a model whose weights lie as llama.cpp's files have them."""
+    return replace(spec, in_gguf=FAMILIES[spec.architecture].in_gguf is not None)

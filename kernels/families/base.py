@@ -30,6 +30,8 @@ class Family:
     """What is meant when the config has no sliding_window at all; null is none."""
     layout: Layout = AS_LLAMA
     """Where its checkpoints have what Llama has elsewhere."""
+    in_gguf: Layout | None = None
+    """The same of llama.cpp's files, by the names that others have; None: as in others."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Llama's names of what its config calls otherwise, by its own names."""
     tied: bool = False

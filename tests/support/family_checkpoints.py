@@ -101,10 +101,13 @@ CONFIGS: dict[str, Config] = {
     ),
     "gpt2": {
         "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": 80, "n_head": 4,
-        "n_layer": 3, "n_positions": 512, "vocab_size": 99, "activation_function": "gelu_new",
+        "n_layer": 3, "n_positions": 512, "n_ctx": 512, "layer_norm_epsilon": 1e-5,
+        "vocab_size": 99, "activation_function": "gelu_new",
         "bos_token_id": 0, "eos_token_id": 1, "torch_dtype": "float32",
     },
-    "pythia": named("GPTNeoXForCausalLM", "gpt_neox", rotary_pct=0.25, hidden_act="gelu"),
+    "pythia": named(
+        "GPTNeoXForCausalLM", "gpt_neox", rotary_pct=0.25, hidden_act="gelu", layer_norm_eps=1e-5,
+    ),
     "neox-in-turn": named(
         "GPTNeoXForCausalLM", "gpt_neox", hidden_size=80, rotary_pct=0.5,
         use_parallel_residual=False, hidden_act="relu2",
@@ -190,17 +193,21 @@ CONFIGS: dict[str, Config] = {
 }  # fmt: skip
 
 
+OF_OTHERS: dict[str, Config] = {
+    "internlm2": named("InternLM2ForCausalLM", "internlm2", hidden_size=80, bias=False),
+}
+"""Those that transformers has no code of: their logits are computed by nobody else."""
 IN_GGUF = (
     "qwen3", "gemma", "gemma3", "phi2", "phi3", "phi4-mini", "smollm3", "olmo2",
     "granite", "glm4", "stablelm", "starcoder2", "mixtral", "qwen2-moe", "qwen3-moe", "olmoe",
-    "gpt-oss-mxfp4",
+    "gpt-oss-mxfp4", "gpt2", "pythia", "internlm2", "olmo3",
 )  # fmt: skip
 """Those that are kept as GGUF files, too."""
 
 
 def write_family(path: Path, name: str) -> Path:
-    """One of the CONFIGS as a checkpoint directory."""
-    config = CONFIGS[name]
+    """One of the CONFIGS, or of OF_OTHERS, as a checkpoint directory."""
+    config = (CONFIGS | OF_OTHERS)[name]
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
     write_tokenizer(path)

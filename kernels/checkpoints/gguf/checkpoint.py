@@ -26,7 +26,7 @@ from raylax.kernels.checkpoints.gguf.names import (
     FACTORS,
     MLP_BIAS,
     OUTPUT,
-    QUERY_BIAS,
+    QUERY_BIASES,
     ROTATED,
     halves,
     hugging_face_names,
@@ -36,7 +36,7 @@ from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import spec_of, weights_of
+from raylax.kernels.families import as_in_gguf, spec_of, weights_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -148,9 +148,9 @@ class GgufCheckpoint(StoredCheckpoint):
         factors = {name: found.pop(name).read() for name in FACTORS if name in found}
         self.config = config_of(self.metadata, path, OUTPUT not in found, factors)
         for key in ("attention_bias", "use_qkv_bias", "use_bias"):
-            self.config[key] = QUERY_BIAS in found
+            self.config[key] = any(name in found for name in QUERY_BIASES)
         self.config["mlp_bias"] = MLP_BIAS in found
-        self.spec: DecoderSpec = spec_of(self.config)
+        self.spec: DecoderSpec = as_in_gguf(spec_of(self.config))
         names = dict(hugging_face_names(self.spec))
         named = {names.get(name, name): tensor for name, tensor in found.items()}
         if architecture_of(self.metadata, path).permuted:

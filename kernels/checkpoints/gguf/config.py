@@ -9,6 +9,7 @@ import numpy as np
 from raylax.kernels.checkpoints.gguf.names import FACTORS
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.known import FAMILIES
+from raylax.kernels.families.layers import KINDS
 
 Config = dict[str, Any]
 Metadata = Mapping[str, Any]
@@ -34,8 +35,11 @@ ARCHITECTURES = {
     "gemma2": Architecture("Gemma2ForCausalLM", also=GEMMA),
     "gemma3": Architecture("Gemma3ForCausalLM", also=GEMMA),
     "glm4": Architecture("Glm4ForCausalLM"),
+    "gpt2": Architecture("GPT2LMHeadModel"),
+    "gptneox": Architecture("GPTNeoXForCausalLM"),
     "gpt-oss": Architecture("GptOssForCausalLM", scaling={"truncate": False}),
     "granite": Architecture("GraniteForCausalLM", permuted=True),
+    "internlm2": Architecture("InternLM2ForCausalLM", permuted=True),
     "llama": Architecture("LlamaForCausalLM", permuted=True),
     "olmo2": Architecture("Olmo2ForCausalLM"),
     "olmoe": Architecture("OlmoeForCausalLM"),
@@ -50,6 +54,11 @@ ARCHITECTURES = {
     "starcoder2": Architecture("Starcoder2ForCausalLM", also={"hidden_act": "gelu_new"}),
 }
 """By `general.architecture`. Mistral's files say llama, and are; Mixtral's say so, too."""
+ALSO_NAMED = {
+    "llama": ("expert_count", "MixtralForCausalLM"),
+    "olmo2": ("attention.sliding_window", "Olmo3ForCausalLM"),
+}
+"""What a file has that is of another family by the same name, and which."""
 COUNTS = {
     "block_count": "num_hidden_layers",
     "embedding_length": "hidden_size",
@@ -102,9 +111,9 @@ def config_of(
     """The config. `tied`: there is no output matrix; `factors`: tensors by which the frequencies of
     the rotation are divided, by their names. Raises CheckpointError."""
     architecture, prefix = architecture_of(metadata, where), metadata["general.architecture"]
-    mixed = prefix == "llama" and metadata.get("llama.expert_count")
+    sign, other = ALSO_NAMED.get(prefix, ("", ""))
     config: Config = {
-        "architectures": ["MixtralForCausalLM" if mixed else architecture.name],
+        "architectures": [other if metadata.get(f"{prefix}.{sign}") else architecture.name],
         "tie_word_embeddings": tied,
         "vocab_size": len(metadata.get("tokenizer.ggml.tokens", ())),
         **architecture.also,
@@ -120,6 +129,9 @@ def config_of(
     if architecture.also is GEMMA:
         config["query_pre_attn_scalar"] = gemmas_scale(config)
     config["sliding_window"] = config.get("sliding_window") or None
+    slides = metadata.get(f"{prefix}.attention.sliding_window_pattern")
+    if isinstance(slides, np.ndarray):
+        config["layer_types"] = [KINDS[bool(one)] for one in slides]
     partly_rotated(config)
     if scaling := scaling_of(metadata, prefix, where, factors):
         config["rope_scaling"] = {**scaling, **architecture.scaling}

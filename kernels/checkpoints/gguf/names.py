@@ -29,7 +29,8 @@ OWN = {"GptOssForCausalLM": {"norm_2": ("post_attention_norm",)}}
 """The same of a family alone."""
 TOGETHER = {"w_qkv": ("attn_qkv",), "w_gate_up": ("ffn_up",)}
 """The same where one tensor is all of it."""
-OUTPUT, QUERY_BIAS, MLP_BIAS = "output.weight", "blk.0.attn_q.bias", "blk.0.ffn_up.bias"
+OUTPUT, MLP_BIAS = "output.weight", "blk.0.ffn_up.bias"
+QUERY_BIASES = "blk.0.attn_q.bias", "blk.0.attn_qkv.bias"
 EXPERTS_BIAS = "_exps.bias"
 """Ends the names of tensors that have a vector of each expert."""
 FACTORS = "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"

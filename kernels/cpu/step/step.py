@@ -155,6 +155,7 @@ class StepEmitter:
             sinks=min(1, self.spec.sinks),
             local=self.spec.local and Local((), 0, Rope(0)),
             norm_offset=0.0,
+            in_gguf=False,
             learned_positions=min(1, self.spec.learned_positions),
         )
         if spec.experts and spec.experts.dense:

@@ -2,6 +2,7 @@
 compute attention and MLP beside each other; gpt-oss (https://arxiv.org/abs/2508.10925), whose
 attention has sinks, and whose experts clamp their units."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -76,6 +77,14 @@ def names(prefix: str, **of: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+OF_GPT2: Mapping[str, tuple[str, ...]] = {
+    "w_embed": ("transformer.wte.weight",), "w_position": ("transformer.wpe.weight",),
+    **names(
+        "transformer.h.{layer}", norm_1="ln_1", w_qkv="attn.c_attn", w_o="attn.c_proj",
+        norm_2="ln_2", w_gate_up="mlp.c_fc", w_down="mlp.c_proj",
+    ),
+    **names("transformer", norm_f="ln_f"),
+}  # fmt: skip
 GPT2 = Family(
     "GPT2LMHeadModel", qkv_bias=True, output_bias=True, mlp_bias=True, tied=True,
     eps_key="layer_norm_epsilon", default_eps=1e-5,
@@ -86,29 +95,24 @@ GPT2 = Family(
     },
     default_activation="gelu_tanh", mlp_share=4, traits=gpt2,
     refuses=("scale_attn_by_inverse_layer_idx", "add_cross_attention"),
-    layout=Layout({
-        "w_embed": ("transformer.wte.weight",), "w_position": ("transformer.wpe.weight",),
-        **names(
-            "transformer.h.{layer}", norm_1="ln_1", w_qkv="attn.c_attn", w_o="attn.c_proj",
-            norm_2="ln_2", w_gate_up="mlp.c_fc", w_down="mlp.c_proj",
-        ),
-        **names("transformer", norm_f="ln_f"),
-    }, transposed=frozenset({"w_qkv", "w_o", "w_gate_up", "w_down"})),
+    layout=Layout(OF_GPT2, transposed=frozenset({"w_qkv", "w_o", "w_gate_up", "w_down"})),
+    in_gguf=Layout(OF_GPT2),
 )  # fmt: skip
+OF_NEOX: Mapping[str, tuple[str, ...]] = {
+    "w_embed": ("gpt_neox.embed_in.weight",), "w_head": ("embed_out.weight",),
+    **names(
+        "gpt_neox.layers.{layer}", norm_1="input_layernorm",
+        w_qkv="attention.query_key_value", w_o="attention.dense",
+        norm_2="post_attention_layernorm", w_gate_up="mlp.dense_h_to_4h",
+        w_down="mlp.dense_4h_to_h",
+    ),
+    **names("gpt_neox", norm_f="final_layer_norm"),
+}  # fmt: skip
 NEOX = Family(
     "GPTNeoXForCausalLM", mlp_bias=True, eps_key="layer_norm_eps", default_eps=1e-5,
     keys={"rotary_pct": "partial_rotary_factor", "rotary_emb_base": "rope_theta"},
     default_activation="gelu", turned_share=0.25, traits=neox,
-    layout=Layout({
-        "w_embed": ("gpt_neox.embed_in.weight",), "w_head": ("embed_out.weight",),
-        **names(
-            "gpt_neox.layers.{layer}", norm_1="input_layernorm",
-            w_qkv="attention.query_key_value", w_o="attention.dense",
-            norm_2="post_attention_layernorm", w_gate_up="mlp.dense_h_to_4h",
-            w_down="mlp.dense_4h_to_h",
-        ),
-        **names("gpt_neox", norm_f="final_layer_norm"),
-    }, qkv=by_head),
+    layout=Layout(OF_NEOX, qkv=by_head), in_gguf=Layout(OF_NEOX),
 )  # fmt: skip
 OSS_THETA = 150000.0
 OSS = Family(

@@ -5,7 +5,7 @@ import numpy as np
 
 from raylax.kernels.families.base import Family
 from raylax.kernels.families.weight import Order
-from raylax.kernels.families.weight_table import Layout, of_layer
+from raylax.kernels.families.weight_table import AS_LLAMA, Layout, of_layer
 from raylax.kernels.spec import DecoderSpec
 
 
@@ -25,5 +25,6 @@ INTERNLM2 = Family(
         "w_down": of_layer("feed_forward.w2.weight"),
         "norm_1": of_layer("attention_norm.weight"), "norm_2": of_layer("ffn_norm.weight"),
     }, qkv=by_kv_head),
+    in_gguf=AS_LLAMA,
 )  # fmt: skip
 INTERNLM3 = Family("InternLM3ForCausalLM")

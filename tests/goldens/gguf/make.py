@@ -19,7 +19,7 @@ sys.path[:0] = [str(HERE.parents[2]), sys.argv[1], f"{sys.argv[1]}/gguf-py"]
 import gguf  # noqa: E402
 from conversion import TextModel, get_model_class  # noqa: E402
 
-from tests.support.family_checkpoints import CONFIGS, IN_GGUF, write_family  # noqa: E402
+from tests.support.family_checkpoints import CONFIGS, IN_GGUF, OF_OTHERS, write_family  # noqa: E402
 
 
 def vocabulary(model: TextModel) -> None:
@@ -39,10 +39,12 @@ def converted(name: str) -> bytes:
     """The file."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model.gguf"
-        kind = get_model_class(CONFIGS[name]["architectures"][0])
+        config = (CONFIGS | OF_OTHERS)[name]
+        kind = get_model_class(config["architectures"][0])
         kind.set_vocab = vocabulary
         checkpoint = write_family(Path(folder) / "checkpoint", name)
         model = kind(checkpoint, gguf.LlamaFileType.MOSTLY_F16, made, model_name="tiny")
+        model.hparams = {**config, **model.hparams}  # transformers calls some otherwise by now
         model.write()
         return made.read_bytes()
 

@@ -36,7 +36,7 @@ def traits(spec: DecoderSpec) -> DecoderSpec:
         name: round(getattr(spec, name), 6)
         for name in ("norm_eps", "embed_scale", "residual_scale", "query_scale", "logit_scale")
     }
-    return replace(spec, norm_offset=0.0, rope=rope, **scales)
+    return replace(spec, norm_offset=0.0, in_gguf=False, rope=rope, **scales)
 
 
 @pytest.mark.parametrize("name", IN_GGUF)
