@@ -10,11 +10,16 @@ import argparse
 import json
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from raylax.kernels.families import spec_of, tensors_of
+
+Floats = npt.NDArray[np.float32]
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CHATML = (
@@ -23,71 +28,79 @@ CHATML = (
 )
 
 
-@dataclass(frozen=True)
-class Shape:
-    model_type: str
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    intermediate: int
-    rope_theta: float
-    vocab: int = 32000
-    head_dim: int = 64
-    tied: bool = True
+Config = dict[str, Any]
 
 
+def shaped(
+    architecture: str, hidden: int, layers: int, heads: tuple[int, int], intermediate: int,
+    theta: float, vocab: int = 32000, head_dim: int = 64, **own: Any,
+) -> Config:  # fmt: skip
+    """A config.json. `heads`: those of queries, and those of keys and values."""
+    return {
+        "architectures": [architecture], "hidden_act": "silu", "hidden_size": hidden,
+        "intermediate_size": intermediate, "num_hidden_layers": layers,
+        "num_attention_heads": heads[0], "num_key_value_heads": heads[1], "head_dim": head_dim,
+        "vocab_size": vocab, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6,
+        "rope_theta": theta, "tie_word_embeddings": True, "torch_dtype": "bfloat16", **own,
+    }  # fmt: skip
+
+
+LLAMA, QWEN2, QWEN3 = "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"
+OWN_HEAD = {"tie_word_embeddings": False}
 SHAPES = {
-    "tiny": Shape("llama", 256, 4, 4, 2, 704, 1e4, vocab=2048),
-    "qwen2.5-0.5b": Shape("qwen2", 896, 24, 14, 2, 4864, 1e6),
-    "llama-3.2-1b": Shape("llama", 2048, 16, 32, 8, 8192, 5e5),
-    "llama-3.2-3b": Shape("llama", 3072, 28, 24, 8, 8192, 5e5, 128256, 128),
-    "llama-3.1-8b": Shape("llama", 4096, 32, 32, 8, 14336, 5e5, 128256, 128, tied=False),
-}
+    "tiny": shaped(LLAMA, 256, 4, (4, 2), 704, 1e4, vocab=2048),
+    "qwen2.5-0.5b": shaped(QWEN2, 896, 24, (14, 2), 4864, 1e6),
+    "qwen3-0.6b": shaped(QWEN3, 1024, 28, (16, 8), 3072, 1e6, head_dim=128),
+    "gemma-3-1b": shaped(
+        "Gemma3ForCausalLM", 1152, 26, (4, 1), 6912, 1e6, head_dim=256, sliding_window=512,
+        hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=256,
+        rope_local_base_freq=1e4,
+    ),
+    "qwen3-30b-a3b-4-layers": shaped(
+        "Qwen3MoeForCausalLM", 2048, 4, (32, 4), 6144, 1e6, head_dim=128, num_experts=128,
+        num_experts_per_tok=8, moe_intermediate_size=768, norm_topk_prob=True, **OWN_HEAD,
+    ),
+    "llama-3.2-1b": shaped(LLAMA, 2048, 16, (32, 8), 8192, 5e5),
+    "llama-3.2-3b": shaped(LLAMA, 3072, 28, (24, 8), 8192, 5e5, 128256, 128),
+    "llama-3.1-8b": shaped(LLAMA, 4096, 32, (32, 8), 14336, 5e5, 128256, 128, **OWN_HEAD),
+}  # fmt: skip
 
 
-def tensor_shapes(s: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield "model.embed_tokens.weight", (s.vocab, s.hidden)
-    for layer in range(s.layers):
-        at = f"model.layers.{layer}."
-        heads = {"q": s.heads, "k": s.kv_heads, "v": s.kv_heads}
-        for name, count in heads.items():
-            yield f"{at}self_attn.{name}_proj.weight", (count * s.head_dim, s.hidden)
-            if s.model_type == "qwen2":
-                yield f"{at}self_attn.{name}_proj.bias", (count * s.head_dim,)
-        yield at + "self_attn.o_proj.weight", (s.hidden, s.heads * s.head_dim)
-        yield at + "mlp.gate_proj.weight", (s.intermediate, s.hidden)
-        yield at + "mlp.up_proj.weight", (s.intermediate, s.hidden)
-        yield at + "mlp.down_proj.weight", (s.hidden, s.intermediate)
-        yield at + "input_layernorm.weight", (s.hidden,)
-        yield at + "post_attention_layernorm.weight", (s.hidden,)
-    yield "model.norm.weight", (s.hidden,)
-    if not s.tied:
-        yield "lm_head.weight", (s.vocab, s.hidden)
+def config_of(shape: str, vocab: int | None = None) -> Config:
+    """The config.json of a shape. The last of its tokens ends texts."""
+    config = dict(SHAPES[shape])
+    config["vocab_size"] = vocab or config["vocab_size"]
+    end = config["vocab_size"] - 1
+    return {**config, "bos_token_id": end - 2, "eos_token_id": end}
 
 
-def tensor(rng: np.random.Generator, name: str, shape: tuple[int, ...], end: int) -> np.ndarray:
+def tensor_shapes(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """(name, shape) of each tensor."""
+    return tensors_of(spec_of(config))
+
+
+def tensor(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: Config) -> Floats:
     """Scales that keep activations finite through every layer."""
     if name.endswith("norm.weight"):
-        return np.ones(shape, np.float32)
+        return np.full(shape, 1 - spec_of(config).norm_offset, np.float32)
     scale = 0.02
     if "proj.weight" in name:
         scale = (0.2 if "o_proj" in name or "down_proj" in name else 1.0) / np.sqrt(shape[1])
     weight = rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
     if "embed_tokens" in name or "lm_head" in name:
-        weight[end] = 0
+        weight[config["eos_token_id"]] = 0
     return weight
 
 
-def bf16_bits(a: np.ndarray) -> np.ndarray:
+def bf16_bits(a: Floats) -> npt.NDArray[np.uint16]:
     u = a.view(np.uint32)
     return ((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def write_weights(path: Path, s: Shape, end: int) -> None:
+def write_weights(path: Path, config: Config) -> None:
     """Streams tensor by tensor, so that a large model needs little memory."""
     header, offset = {}, 0
-    for name, shape in tensor_shapes(s):
+    for name, shape in tensor_shapes(config):
         size = int(np.prod(shape)) * 2
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, offset + size]}
         offset += size
@@ -95,8 +108,8 @@ def write_weights(path: Path, s: Shape, end: int) -> None:
     rng = np.random.default_rng(0)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for name, shape in tensor_shapes(s):
-            file.write(bf16_bits(tensor(rng, name, shape, end)).tobytes())
+        for name, shape in tensor_shapes(config):
+            file.write(bf16_bits(tensor(rng, name, shape, config)).tobytes())
 
 
 def train_tokenizer(vocab: int) -> Tokenizer:
@@ -117,19 +130,6 @@ def train_tokenizer(vocab: int) -> Tokenizer:
     return tokenizer
 
 
-def config(s: Shape, end: int) -> dict[str, object]:
-    architecture = {"qwen2": "Qwen2ForCausalLM", "llama": "LlamaForCausalLM"}[s.model_type]
-    return {
-        "architectures": [architecture], "model_type": s.model_type, "hidden_act": "silu",
-        "hidden_size": s.hidden, "intermediate_size": s.intermediate,
-        "num_hidden_layers": s.layers, "num_attention_heads": s.heads,
-        "num_key_value_heads": s.kv_heads, "head_dim": s.head_dim, "vocab_size": s.vocab,
-        "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "rope_theta": s.rope_theta,
-        "tie_word_embeddings": s.tied, "torch_dtype": "bfloat16",
-        "bos_token_id": end - 2, "eos_token_id": end,
-    }  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -138,16 +138,15 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="tiny")
     parser.add_argument("--vocab", type=int, help="vocabulary size (default: the shape's own)")
     args = parser.parse_args()
-    shape = SHAPES[args.shape]
-    shape = replace(shape, vocab=args.vocab or shape.vocab)
-    end = shape.vocab - 1
+    config = config_of(args.shape, args.vocab)
     args.out.mkdir(parents=True, exist_ok=True)
-    train_tokenizer(shape.vocab).save(str(args.out / "tokenizer.json"))
-    (args.out / "config.json").write_text(json.dumps(config(shape, end), indent=1))
-    (args.out / "generation_config.json").write_text(json.dumps({"eos_token_id": end}))
+    train_tokenizer(config["vocab_size"]).save(str(args.out / "tokenizer.json"))
+    (args.out / "config.json").write_text(json.dumps(config, indent=1))
+    end = {"eos_token_id": config["eos_token_id"]}
+    (args.out / "generation_config.json").write_text(json.dumps(end))
     tokens = {"eos_token": SPECIAL[2], "pad_token": SPECIAL[0], "chat_template": CHATML}
     (args.out / "tokenizer_config.json").write_text(json.dumps(tokens, indent=1))
-    write_weights(args.out / "model.safetensors", shape, end)
+    write_weights(args.out / "model.safetensors", config)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from typing import IO
 
 import gguf
 import numpy as np
-from checkpoint import SHAPES, Shape, bf16_bits, config, tensor_shapes
+from checkpoint import Config, bf16_bits, config_of, tensor_shapes
 from gguf.constants import GGML_QUANT_SIZES
-from gguf_file import add_config, gguf_name
+from gguf_file import add_config, gguf_names
 
 Kind = gguf.GGMLQuantizationType
 BLOCKS = 1 << 16
@@ -20,12 +20,15 @@ SCALE = np.float16(1e-3)
 
 def write_gguf(path: Path, shape: str) -> Path:
     """A Q4_K_M, each tensor of the type that llama.cpp's recipe has for it."""
-    s, rng = SHAPES[shape], np.random.default_rng(0)
+    config, rng = config_of(shape), np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, "llama")
-    add_config(writer, config(s, s.vocab - 1))
+    add_config(writer, config)
     writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([f"t{i}" for i in range(s.vocab)])
-    lines = [(gguf_name(name), size, kind_of(name, size, s)) for name, size in tensor_shapes(s)]
+    writer.add_token_list([f"t{i}" for i in range(config["vocab_size"])])
+    names = gguf_names(config)
+    lines = [
+        (names[name], size, kind_of(name, size, config)) for name, size in tensor_shapes(config)
+    ]
     for name, size, kind in lines:
         numbers = prod(size) // GGML_QUANT_SIZES[kind][0] * GGML_QUANT_SIZES[kind][1]
         writer.add_tensor_info(name, size, np.dtype(np.float32), numbers, kind)
@@ -43,14 +46,14 @@ def write_gguf(path: Path, shape: str) -> Path:
     return path
 
 
-def kind_of(name: str, size: tuple[int, ...], s: Shape) -> Kind:
+def kind_of(name: str, size: tuple[int, ...], config: Config) -> Kind:
     """Half of the layers have more bits for values and what goes down."""
     if len(size) == 1:
         return Kind.F32
     if name == "lm_head.weight":
         return Kind.Q6_K
     if "v_proj" in name or "down_proj" in name:
-        layer, eighth = int(name.split(".")[2]), s.layers // 8
+        layer, eighth = int(name.split(".")[2]), config["num_hidden_layers"] // 8
         if layer < eighth or layer >= 7 * eighth or (layer - eighth) % 3 == 2:
             return Kind.Q6_K
     return Kind.Q4_K
@@ -68,10 +71,10 @@ def blocks(kind: Kind, rng: np.random.Generator) -> bytes:
 
 def write_shards(path: Path, shape: str, shards: int) -> Path:
     """Safetensors of bf16, in several files with an index."""
-    s, rng = SHAPES[shape], np.random.default_rng(0)
+    config, rng = config_of(shape), np.random.default_rng(0)
     path.mkdir()
-    (path / "config.json").write_text(json.dumps(config(s, s.vocab - 1)))
-    every = list(tensor_shapes(s))
+    (path / "config.json").write_text(json.dumps(config))
+    every = list(tensor_shapes(config))
     pattern = bf16_bits(rng.standard_normal(BLOCKS * 64, np.float32) * np.float32(0.02)).tobytes()
     index: dict[str, str] = {}
     for shard in range(shards):
