@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 from raylax.kernels.e4m3 import to_e4m3
 from tests.support.checkpoints import write_checkpoint
+from tests.support.family_checkpoints import write_family
 from tests.support.gguf_files import write_gguf
 from tests.support.mlc_packages import write_package
 from tests.support.safetensors_files import save_as
@@ -142,5 +143,7 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
     "gguf-q4_0": gguf("Q4_0"),
     "mlc": package,
     **{name: quantised(name) for name in QUANTISED},
+    "gpt-oss": lambda path: write_family(path, "gpt-oss"),
+    "gpt-oss-mxfp4": lambda path: write_family(path, "gpt-oss-mxfp4"),
 }
 """By name: writes one into a directory, and says what is to be opened."""
