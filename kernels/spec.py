@@ -204,6 +204,9 @@ class DecoderSpec:
     """Whether its weights lie as llama.cpp's files have them, and its family's others do not."""
     classifies: bool = False
     """Whether its head has a row for each label of a text (`vocab`), and none for tokens."""
+    headless: bool = False
+    """Whether it has none: it was made for vectors, and what its embedding says as a head means
+    nothing."""
     fusion: Fusion | None = None
     """Of a draft head; None: a model that stands by itself."""
     blocks: int | None = None

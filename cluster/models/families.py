@@ -63,6 +63,8 @@ ROWS = (
     Row("GPT-2", ("GPT2LMHeadModel",)),
     Row("GPT-NeoX, Pythia", ("GPTNeoXForCausalLM",)),
     Row("gpt-oss", ("GptOssForCausalLM",), False, "harmony", "harmony"),
+    Row("Embeddings", ("LlamaModel", "MistralModel", "Qwen2Model"), True),
+    Row("Qwen 3 Embedding", ("Qwen3Model",)),
     Row(
         "Labels of texts, rerankers",
         tuple(f"{name}ForSequenceClassification" for name in ("Llama", "Mistral", "Phi3", "Qwen2")),

@@ -5,6 +5,7 @@ shape that the config asks for, before any weight is read.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,15 @@ from raylax.kernels.checkpoints.text.directory import (
 )
 from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import has_experts_together, spec_of
+from raylax.kernels.families import has_experts_together, spec_of, weights_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
+MODULES = "modules.json"
+"""Of sentence-transformers."""
 COPIED = (
     "config.json", "generation_config.json", "chat_template.jinja", "chat_template.json",
-    "additional_chat_templates/*.jinja", "modules.json", "1_Pooling/config.json",
+    "additional_chat_templates/*.jinja", MODULES, "1_Pooling/config.json",
 )  # fmt: skip
 """What is said of text beside the tokenizer's own files."""
 NAMED = ("model.safetensors", "pytorch_model.bin")
@@ -114,9 +117,18 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
         if has_experts_together(self.spec):
             found = one_by_one(found, self.spec)
         whole = whole_weights(self.config, found, self.path)
+        if self._is_headless(whole):
+            self.spec = replace(self.spec, tied_embeddings=True, headless=True)
         chosen = tensors_for(self.spec, whole, self.path)
         check_precisions(chosen)
         return chosen
+
+    def _is_headless(self, found: Mapping[str, Any]) -> bool:
+        """Whether there is no head where sentence-transformers has a model of embeddings, whose
+        config may be that of the model which it was made of."""
+        if self.spec.tied_embeddings or not (self.path / MODULES).exists():
+            return False
+        return not any(name in found for name, _ in weights_of(self.spec)["w_head"].sources())
 
     @cached_property
     def text(self) -> Path:

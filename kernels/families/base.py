@@ -1,7 +1,7 @@
 """Reads config.json into a DecoderSpec. A family is a table of where it differs from Llama."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.labels import with_labels
@@ -54,6 +54,8 @@ class Family:
     """What else is other than in Llama: from a spec that is as Llama's to the family's own."""
     labels: bool = False
     """Whether its head has a row for each label of a text, and none for tokens."""
+    headless: bool = False
+    """Whether it has no head at all."""
     beside: str = ""
     """How the names of tensors begin that the model does without, `{layers}` standing for how many
     layers it has; empty: there are none."""
@@ -115,6 +117,8 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
         spec = family.traits(config, spec)
     if family.labels:
         spec = with_labels(config, spec)
+    if family.headless:
+        spec = replace(spec, tied_embeddings=True, headless=True)
     for key in family.refuses:
         if switch(config, key):
             raise CheckpointError(f"config.json: {key} is not supported in {family.architecture}")

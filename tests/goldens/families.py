@@ -6,7 +6,8 @@
 
 `families.npz` holds of each the ids of a prompt, and f32[END, vocab], its last logits; of quantised
 ones some experts of the last layer, too, as transformers reads them. Those that classify have the
-logits of labels instead, of the last beginnings of the prompt. A tensor that transformers misses,
+logits of labels instead, of the last beginnings of the prompt, those without a head f32[END,
+hidden], their last states. A tensor that transformers misses,
 or does not know, is an error.
 """
 
@@ -16,22 +17,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, Mxfp4Config
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    Mxfp4Config,
+)
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tests.support.family_checkpoints import CONFIGS, write_family  # noqa: E402
+from tests.support.family_checkpoints import CONFIGS, EMBEDDERS, write_family  # noqa: E402
 
 LENGTH, END = 70, 40
 
 
 def computed(name: str) -> dict[str, np.ndarray]:
     """Ids, the last logits, and what was quantised."""
-    ids = np.random.default_rng(1).integers(0, CONFIGS[name]["vocab_size"], LENGTH)
-    classifies = CONFIGS[name]["architectures"][0].endswith("SequenceClassification")
+    config = (CONFIGS | EMBEDDERS)[name]
+    ids = np.random.default_rng(1).integers(0, config["vocab_size"], LENGTH)
+    classifies = config["architectures"][0].endswith("SequenceClassification")
     kind = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
-    quantised = "quantization_config" in CONFIGS[name]
+    kind = AutoModel if name in EMBEDDERS else kind
+    quantised = "quantization_config" in config
     how = {"quantization_config": Mxfp4Config(dequantize=True)} if quantised else {}
     with tempfile.TemporaryDirectory() as folder:
         model, loading = kind.from_pretrained(
@@ -42,6 +50,9 @@ def computed(name: str) -> dict[str, np.ndarray]:
         raise SystemExit(f"{name}: {wrong}")
     prompt = torch.tensor(ids)[None]
     with torch.inference_mode():
+        if name in EMBEDDERS:
+            states = model(prompt).last_hidden_state[0, -END:]
+            return {"ids": ids.astype(np.int32), "states": states.numpy()}
         if classifies:
             ends = range(LENGTH - END + 1, LENGTH + 1)
             logits = torch.cat([model(prompt[:, :end]).logits for end in ends])
@@ -59,9 +70,10 @@ def main() -> None:
     file, goldens = HERE / "families.npz", {}
     if sys.argv[1:]:
         goldens = dict(np.load(file))
-    for name in sys.argv[1:] or CONFIGS:
-        goldens |= {f"{name}/{what}": found for what, found in computed(name).items()}
-        print(name, float(np.abs(goldens[f"{name}/logits"]).max()), flush=True)
+    for name in sys.argv[1:] or CONFIGS | EMBEDDERS:
+        found = computed(name)
+        goldens |= {f"{name}/{what}": one for what, one in found.items()}
+        print(name, *(float(np.abs(one).max()) for one in found.values()), flush=True)
     np.savez_compressed(file, **goldens)
 
 

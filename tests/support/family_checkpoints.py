@@ -193,6 +193,12 @@ CONFIGS: dict[str, Config] = {
 }  # fmt: skip
 
 
+EMBEDDERS: dict[str, Config] = {
+    "qwen3-embedding": named("Qwen3Model", "qwen3", ODD),
+    "qwen3-untied-embedding": named("Qwen3ForCausalLM", "qwen3", ODD),
+    "mistral-embedding": named("MistralModel", "mistral", sliding_window=None),
+}
+"""Models without a head, as sentence-transformers has them."""
 OF_OTHERS: dict[str, Config] = {
     "internlm2": named("InternLM2ForCausalLM", "internlm2", hidden_size=80, bias=False),
 }
@@ -207,13 +213,41 @@ IN_GGUF = (
 
 def write_family(path: Path, name: str) -> Path:
     """One of the CONFIGS, or of OF_OTHERS, as a checkpoint directory."""
-    config = (CONFIGS | OF_OTHERS)[name]
+    config = (CONFIGS | OF_OTHERS | EMBEDDERS)[name]
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
     write_tokenizer(path)
-    in_mxfp4 = "quantization_config" in config
-    save_file(together(drawn(config), spec_of(config), in_mxfp4), path / "model.safetensors")
+    in_mxfp4, weights = "quantization_config" in config, drawn(config)
+    if name in EMBEDDERS:
+        write_modules(path)
+        weights.pop("lm_head.weight", None)
+        weights = {name.removeprefix("model."): values for name, values in weights.items()}
+    save_file(together(weights, spec_of(config), in_mxfp4), path / "model.safetensors")
     return path
+
+
+def write_modules(path: Path) -> None:
+    """What Qwen3-Embedding has beside its weights: vectors are of a token behind each text, which
+    its tokenizer appends."""
+    steps = ("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")
+    modules = [
+        {"idx": at, "name": str(at), "path": folder, "type": f"sentence_transformers.models.{step}"}
+        for at, (step, folder) in enumerate(steps)
+    ]
+    (path / "modules.json").write_text(json.dumps(modules))
+    (path / "1_Pooling").mkdir(exist_ok=True)
+    pooling = {"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True}
+    (path / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    tokenizer = json.loads((path / "tokenizer.json").read_text())
+    end = "<|im_end|>"
+    (id,) = (one["id"] for one in tokenizer["added_tokens"] if one["content"] == end)
+    text, other = ({"Sequence": {"id": one, "type_id": 0}} for one in "AB")
+    behind = {"SpecialToken": {"id": end, "type_id": 0}}
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing", "single": [text, behind], "pair": [text, other, behind],
+        "special_tokens": {end: {"id": end, "ids": [id], "tokens": [end]}},
+    }  # fmt: skip
+    (path / "tokenizer.json").write_text(json.dumps(tokenizer))
 
 
 def drawn(config: Config) -> dict[str, np.ndarray[Any, Any]]:

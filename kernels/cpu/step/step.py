@@ -156,6 +156,7 @@ class StepEmitter:
             local=self.spec.local and Local((), 0, Rope(0)),
             norm_offset=0.0,
             in_gguf=False,
+            headless=False,
             learned_positions=min(1, self.spec.learned_positions),
         )
         if spec.experts and spec.experts.dense:

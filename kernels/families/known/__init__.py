@@ -29,6 +29,12 @@ def classifier(family: Family) -> Family:
     return replace(family, architecture=name, labels=True)
 
 
+def base(family: Family) -> Family:
+    """The same without a head: of models of embeddings, as transformers writes them."""
+    name = family.architecture.removesuffix("ForCausalLM") + "Model"
+    return replace(family, architecture=name, headless=True)
+
+
 FAMILIES = {
     family.architecture: family
     for family in (
@@ -36,5 +42,6 @@ FAMILIES = {
         INTERNLM3, LLAMA, MIMO, MINISTRAL, MISTRAL, MIXTRAL, NEOX, OLMO2, OLMO3, OLMOE, OSS, PHI,
         PHI3, QWEN2, QWEN2_MOE, QWEN3, QWEN3_MOE, SMOLLM3, STABLELM, STARCODER2,
         *map(classifier, (GEMMA, GEMMA2, LLAMA, MISTRAL, PHI3, QWEN2, QWEN3)),
+        *map(base, (LLAMA, MISTRAL, QWEN2, QWEN3)),
     )
 }  # fmt: skip

@@ -15,6 +15,8 @@ from raylax.proto.text.labels import WRITES_NOTHING
 from raylax.proto.vocabulary import Priority, Request, Sampling
 from raylax.worker.config import ECHO, EngineConfig
 
+NO_HEAD = "the model has no head: it has embeddings of texts, and writes none; use /v1/embeddings"
+
 
 @dataclass(frozen=True)
 class ModelLimits:
@@ -28,6 +30,8 @@ class ModelLimits:
     """Of answers in grammars; None: it follows none."""
     labels: int = 0
     """Of texts, which its head has in the place of tokens; 0: it has tokens."""
+    headless: bool = False
+    """Whether it has none, and so vectors alone."""
 
     @property
     def capacity(self) -> int:
@@ -55,8 +59,10 @@ def check(request: Request, limits: ModelLimits) -> None:
     check_ids(limits.vocab, request.prompt, "prompt")
     check_ids(limits.vocab, request.history, "history")
     check_ids(limits.labels or limits.vocab, request.logits_of, "logits_of")
-    if limits.labels and (not request.embed or request.score):
+    if limits.labels and not request.embed:
         raise InvalidRequest(WRITES_NOTHING)
+    if limits.headless and (not request.embed or request.logits_of):
+        raise InvalidRequest(NO_HEAD)
     check_service(request)
     check_sampling(request.sampling)
     check_grammar(request.sampling, limits)

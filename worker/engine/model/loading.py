@@ -90,5 +90,5 @@ def assemble(
         batch = Batch(Roster(pool, clock), *parts, states=load_states(ready, model))
     matchers = None if echoes else matchers_of(config, model.spec.tokens)
     labels = model.spec.vocab if model.spec.classifies else 0
-    known_limits = ModelLimits(ready, model.spec.tokens, matchers, labels)
+    known_limits = ModelLimits(ready, model.spec.tokens, matchers, labels, model.spec.headless)
     return LoadedModel(executor, batch, known_limits, SelfCheck(known, clock))
