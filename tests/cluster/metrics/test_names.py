@@ -7,12 +7,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.core import Metric
 
-from raylax.cluster.metrics.exposition import GPU_GAUGES, Exposition
-from raylax.cluster.metrics.state import Reports
-from raylax.router.observe.exposition import families
-from raylax.router.observe.measures import RouterMeasures
-from raylax.router.observe.metrics import CallMetrics
-from tests.support.cluster_reports import engine_numbers, report
+from tests.support.cluster_reports import engine_numbers
+from tests.support.metric_families import everything
 
 OWN = "raylax_"
 VLLM = "vllm:"
@@ -25,15 +21,6 @@ NOT_BASE = {
     "kilojoules", "millijoules", "kilowatts",
 }  # fmt: skip
 TYPES = {"gauge", "counter", "summary", "histogram", "unknown"}
-GPU = {name: 1 for name, _, _ in GPU_GAUGES.values()} | {"uuid": "GPU-1", "name": "NVIDIA H200"}
-
-
-def everything() -> list[Metric]:
-    """Every family that there may be."""
-    reports = Reports()
-    reports.add({**report("a"), "gpus": [GPU], "energy_j": 1.0, "joules_per_token": 1.0}, 0.0)
-    calls = RouterMeasures(router="r", models={"tiny": CallMetrics().measures()})
-    return [*Exposition(reports, 0.0).collect(), *families(calls)]
 
 
 def wrongs(metric: Metric) -> Iterator[str]:
