@@ -39,7 +39,7 @@ def grpc_service(site: Site) -> dict[str, Any]:
                     "name": GRPC,
                     "port": site.grpc_port,
                     "targetPort": GRPC,
-                    "appProtocol": "kubernetes.io/h2c" if not site.has_tls else "grpc",
+                    "appProtocol": "https" if site.has_tls else "kubernetes.io/h2c",
                 }
             ],
         },

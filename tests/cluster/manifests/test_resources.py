@@ -216,6 +216,28 @@ def test_no_secret_stands_in_a_manifest(tmp_path: Path) -> None:
     assert found["ray-service.yaml"]["spec"]["rayClusterDeletionDelaySeconds"] == 90
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "protocol"),
+    [("the default", "grpc", "kubernetes.io/h2c"), ("keys and TLS", "httpGet", "https")],
+)
+def test_routers_are_ready_when_they_serve(
+    name: str, kind: str, protocol: str, tmp_path: Path
+) -> None:
+    """By gRPC's health; kubelet cannot ask for it where there is TLS. No other pod speaks gRPC."""
+    found = made(name, tmp_path)
+    _, routers, workers = groups_of(found["ray-service.yaml"])
+    (port,) = found["grpc-service.yaml"]["spec"]["ports"]
+    (container,) = routers["template"]["spec"]["containers"]
+    selector = found["grpc-service.yaml"]["spec"]["selector"]
+    labels = routers["template"]["metadata"]["labels"]
+
+    assert kind in container["readinessProbe"]
+    assert port["appProtocol"] == protocol
+    assert port["targetPort"] in [one["name"] for one in container["ports"]]
+    assert selector == {**labels, "ray.io/serve": "true"}
+    assert workers["template"]["metadata"]["labels"] != labels
+
+
 def test_pods_ask_by_the_names_of_the_service(tmp_path: Path) -> None:
     """Which nobody has to know who asks without a key."""
     told = made("several models", tmp_path)["ray-service.yaml"]["spec"]["serveConfigV2"]
