@@ -12,10 +12,11 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import ResolvedModel
 from raylax.cluster.placement import cost_of_a_worker, device_of_a_worker
-from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.checkpoints.readers import config_written, open_checkpoint
 from raylax.kernels.cpu.kept import kept, told
 from raylax.kernels.cuda import driver
 from raylax.kernels.errors import KernelsError
+from raylax.kernels.families.nested import nested_in
 from raylax.proto.calls.prompt_work import ChatWork
 from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
@@ -78,6 +79,13 @@ def precision_lost(model: ResolvedModel) -> str | None:
         f"{model.name}: its float32 weights become bfloat16 on a GPU, which has 16 binary digits "
         "fewer; --device cpu keeps all of them"
     )
+
+
+def images_unread(model: ResolvedModel) -> str | None:
+    """What is said of a model that reads images, too, elsewhere. Raises CheckpointError."""
+    if nested_in(config_written(model.checkpoint) or {}) is None:
+        return None
+    return f"{model.name}: only its text is served; what it has for images is left out"
 
 
 def check_engine(model: ResolvedModel, here: bool = True) -> None:

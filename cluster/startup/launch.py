@@ -12,7 +12,12 @@ from rich.markup import escape
 
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.models.checks import check_models, precision_lost, unused_gpu
+from raylax.cluster.models.checks import (
+    check_models,
+    images_unread,
+    precision_lost,
+    unused_gpu,
+)
 from raylax.cluster.models.lookup import fetch_models, find_models
 from raylax.cluster.ports import held
 from raylax.cluster.startup.machine import check_machine
@@ -33,7 +38,8 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     names = [model.name for model in models]
     if config.open_to_all:
         console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
-    for note in filter(None, (unused_gpu(models), *map(precision_lost, models))):
+    of_each = (note(model) for model in models for note in (images_unread, precision_lost))
+    for note in filter(None, (unused_gpu(models), *of_each)):
         console.print(
             f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True
         )

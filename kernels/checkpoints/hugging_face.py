@@ -20,6 +20,7 @@ from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.checkpoints.text.directory import (
     BESIDE,
+    TOKENIZER,
     is_whole,
     made_of,
     read_bytes,
@@ -28,6 +29,7 @@ from raylax.kernels.checkpoints.text.directory import (
 from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import has_experts_together, spec_of, weights_of
+from raylax.kernels.families.nested import nested_in, text_config, text_tensors
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -103,6 +105,8 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
         self.config = read_json(path / "config.json")
         if not isinstance(self.config, dict):
             raise CheckpointError(f"{path}/config.json: must be a JSON object")
+        self._nested = nested_in(self.config) is not None
+        self.config = dict(text_config(self.config))
         self.spec: DecoderSpec = spec_of(self.config)
         self.dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
         self._paths: list[Path] = []
@@ -111,6 +115,8 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
     def _find(self) -> dict[str, Part | Composed]:
         self._paths = weight_files(self.path)
         found = tensors_in(self._paths)
+        if self._nested:
+            found = text_tensors(found)
         if self.spec.embeds and not self.spec.classifies:
             self.tokens = named_tokens(self.path, found, self.spec.vocab, self.spec.embeds)
             found = {name: one for name, one in found.items() if name not in MAPS}
@@ -134,14 +140,16 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
     def text(self) -> Path:
         """The directory itself, or one of the store, where a tokenizer.json is made of the files
         that are there. Raises CheckpointError for those that are not known here."""
-        if is_whole(self.path):
+        whole = is_whole(self.path)
+        if whole and not self._nested:
             return self.path
-        copied = [file for name in COPIED for file in sorted(self.path.glob(name))]
+        names = (*COPIED, TOKENIZER, *BESIDE) if whole else COPIED
+        copied = [file for name in names for file in sorted(self.path.glob(name))]
 
         def texts() -> dict[str, Any]:
-            made = text_files(self.path, self.config.get("model_type"))
+            made = {} if whole else text_files(self.path, self.config.get("model_type"))
             own = {str(file.relative_to(self.path)): read_bytes(file) for file in copied}
-            return own | made
+            return own | made | ({"config.json": self.config} if self._nested else {})
 
         files = [*copied, *made_of(self.path), *(self.path / name for name in BESIDE)]
         return self.written(self._store, texts, (file for file in files if file.exists()))

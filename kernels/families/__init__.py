@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from raylax.kernels.families.base import read_config
 from raylax.kernels.families.known import FAMILIES
+from raylax.kernels.families.nested import text_config
 from raylax.kernels.families.unknown import unknown
 from raylax.kernels.families.values import Config
 from raylax.kernels.families.weight import Weight
@@ -14,6 +15,7 @@ from raylax.kernels.spec import DecoderSpec
 
 def spec_of(config: Config) -> DecoderSpec:
     """The DecoderSpec of a config.json; an unknown architecture is an error that names ours."""
+    config = text_config(config)
     named = config.get("architectures")
     first = named[0] if isinstance(named, list) and named else "none"
     if not isinstance(first, str) or first not in FAMILIES:

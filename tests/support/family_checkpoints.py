@@ -193,6 +193,37 @@ CONFIGS: dict[str, Config] = {
 }  # fmt: skip
 
 
+VISION: Config = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "image_size": 28, "patch_size": 14,
+}  # fmt: skip
+
+
+def seeing(architecture: str, model_type: str, text: str, vision: str, **beside: Any) -> Config:
+    """One of the others inside of a model that reads images, too."""
+    inside = {key: one for key, one in CONFIGS[text].items() if key != "architectures"}
+    return named(
+        architecture, model_type, {}, text_config=inside,
+        vision_config={**VISION, "model_type": vision}, torch_dtype="float32", **beside,
+    )  # fmt: skip
+
+
+SEEING: dict[str, Config] = {
+    "gemma3-images": seeing(
+        "Gemma3ForConditionalGeneration", "gemma3", "gemma3", "siglip_vision_model",
+        mm_tokens_per_image=4,
+    ),
+    "mistral3": seeing(
+        "Mistral3ForConditionalGeneration", "mistral3", "mistral-window", "pixtral",
+        tie_word_embeddings=False,
+    ),
+}  # fmt: skip
+"""Of whose weights those for images are left out, but for one."""
+CONFIGS |= SEEING
+NAMES_INSIDE = {
+    "gemma3-images": ("", "language_model."), "mistral3": ("model.", "model.language_model."),
+}  # fmt: skip
+"""What of a name becomes what: in older files, and in newer ones."""
 EMBEDDERS: dict[str, Config] = {
     "qwen3-embedding": named("Qwen3Model", "qwen3", ODD),
     "qwen3-untied-embedding": named("Qwen3ForCausalLM", "qwen3", ODD),
@@ -222,6 +253,9 @@ def write_family(path: Path, name: str) -> Path:
         write_modules(path)
         weights.pop("lm_head.weight", None)
         weights = {name.removeprefix("model."): values for name, values in weights.items()}
+    if name in SEEING:
+        weights = {one.replace(*NAMES_INSIDE[name], 1): values for one, values in weights.items()}
+        weights["multi_modal_projector.norm.weight"] = np.ones(32, np.float32)
     save_file(together(weights, spec_of(config), in_mxfp4), path / "model.safetensors")
     return path
 

@@ -37,6 +37,8 @@ def gemma3(config: Config, spec: DecoderSpec) -> DecoderSpec:
     spec = replace(gemma2(config, spec), qk_norm="head", window=0, local=None)
     rope = rope_of_local(config, spec.head_dim, theta=number(config, "rope_local_base_freq", 1e4))
     every = count(config, "sliding_window_pattern", 6)
+    # it is told of sequences that its scaling has stretched already
+    spec = replace(spec, max_positions=count(config, "max_position_embeddings", 131072))
     return with_windows(config, spec, all_but_each(every, spec), rope)
 
 

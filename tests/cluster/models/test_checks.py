@@ -13,11 +13,18 @@ import pytest
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
-from raylax.cluster.models.checks import check_models, gpus_for, precision_lost, unused_gpu
+from raylax.cluster.models.checks import (
+    check_models,
+    gpus_for,
+    images_unread,
+    precision_lost,
+    unused_gpu,
+)
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
 from raylax.worker.hardware.devices import Choice
 from tests.support.checkpoints import write_checkpoint
+from tests.support.family_checkpoints import write_family
 from tests.support.prompt_models import PATTERN, write_trapped
 from tests.support.quantised import write_quantised
 from tests.support.token_files import DIRECTORIES, HERE
@@ -493,6 +500,17 @@ def test_a_decoder_that_looks_for_patterns_is_refused(edited: Path) -> None:
     replace = {"type": "Replace", "pattern": {"Regex": "(a+)+!"}, "content": ""}
     changed(edited, TOKENIZER, decoder=replace)
     assert "its decoder looks for a regular expression" in refused(edited)
+
+
+@pytest.mark.parametrize(("family", "said"), [("gemma3-images", True), ("gemma3", False)])
+def test_what_reads_no_images_is_told(family: str, said: bool, tmp_path: Path) -> None:
+    """Of a model that does elsewhere; its text may be served."""
+    path = write_family(tmp_path / "model", family)
+    (model,) = find_models(ClusterConfig(model=str(path), device="cpu"))
+    check_models([model])
+
+    told = "model: only its text is served; what it has for images is left out"
+    assert images_unread(model) == (told if said else None)
 
 
 def test_what_is_kept_of_a_quantised_model_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from raylax.cluster.models.families import ROWS
 from raylax.kernels.families import spec_of
 from raylax.kernels.families.known import FAMILIES
+from raylax.kernels.families.nested import NESTED
 from raylax.proto.parsers.reasoning import REASONING_NAMES
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from tests.support.cluster_reference import MODELS, models_page
@@ -14,7 +15,7 @@ from tests.support.family_checkpoints import CONFIGS
 def test_every_architecture_has_one_row() -> None:
     named = [name for row in ROWS for name in row.architectures]
 
-    assert sorted(named) == sorted(FAMILIES)
+    assert sorted(named) == sorted({**FAMILIES, **NESTED})
 
 
 def test_the_parsers_are_those_that_there_are() -> None:
