@@ -12,6 +12,7 @@ help:
 	@echo "make check            ruff and mypy"
 	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
 	@echo "make gpu-bundle       what a machine with a GPU needs to check our kernels there, in dist (ARGS=\"--chip sm_90\")"
+	@echo "make docs             the documentation as a site, in site"
 	@echo "make dist             the wheel and the sdist, in dist"
 	@echo "make wheel            the same for a release: with the kernels for GPUs that all models share"
 	@echo "make proto            regenerate the gRPC code"
@@ -50,6 +51,10 @@ bench: .venv/installed
 gpu-bundle: install
 	$(BIN)/python bench/gpu/bundle.py $(ARGS)
 
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "the documentation lies in site/index.html"
+
 dist: install
 	scripts/dist
 
@@ -62,4 +67,4 @@ proto: install
 reference: install
 	scripts/reference
 
-.PHONY: help install serve test check bench gpu-bundle dist wheel proto reference
+.PHONY: help install serve test check bench gpu-bundle docs dist wheel proto reference
