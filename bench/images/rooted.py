@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from images.dockerfile import Instruction, Stage, context_of
@@ -78,6 +79,7 @@ class Builder:
         self._stages, self._base, self._work = stages, base, work
         self._context, self._ignored = context, ignored
         self._made: dict[str, Image] = {}
+        self._numbers = count()
 
     def made(self, name: str) -> Image:
         """A stage's image; of another image, the base that stands for it."""
@@ -112,7 +114,7 @@ class Builder:
     def _layer(
         self, image: Image, instruction: Instruction, change: Callable[[Path], None]
     ) -> None:
-        upper = Path(self._work, f"layer-{len(list(self._work.iterdir()))}")
+        upper = self._work / f"layer-{next(self._numbers)}"
         with mounted(image, self._work, upper) as root:
             change(root)
         image.layers.append((f"{instruction.name} {instruction.text}", upper))

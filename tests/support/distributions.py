@@ -13,6 +13,8 @@ from raylax.kernels.store import Store, key_of
 from tests.support.paths import ROOT
 
 PARTS = ("cluster", "deploy", "kernels", "proto", "router", "worker")
+OF_DEPLOY = ("demo_model", "raylax.yaml")
+"""The rest there is for those who deploy raylax, and read by nothing of it."""
 BESIDE = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml")
 """What else distributions are made of."""
 UV = str(Path(sys.executable).with_name("uv"))
@@ -22,10 +24,13 @@ def sources() -> dict[str, Path]:
     """Every file of the package by its name in a wheel; pages about the code are none."""
     package = ROOT / "src" / "raylax"
     found = {f"raylax/{path.name}": path for path in package.iterdir() if path.is_file()}
-    for part in PARTS:
-        for path in (ROOT / part).rglob("*"):
-            if path.is_file() and path.suffix != ".md" and "__pycache__" not in path.parts:
-                found[f"raylax/{path.relative_to(ROOT)}"] = path
+    folders = [ROOT / part for part in PARTS if part != "deploy"]
+    inside = [path for folder in folders for path in folder.rglob("*")]
+    for name in OF_DEPLOY:
+        inside += [ROOT / "deploy" / name, *(ROOT / "deploy" / name).rglob("*")]
+    for path in inside:
+        if path.is_file() and path.suffix != ".md" and "__pycache__" not in path.parts:
+            found[f"raylax/{path.relative_to(ROOT)}"] = path
     return found
 
 
