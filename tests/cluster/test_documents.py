@@ -116,9 +116,10 @@ def test_every_metric_is_on_the_page() -> None:
     assert [metric.name for metric in metrics if not written(metric.name, ROOM)] == []
 
 
+DEEPER = ("docs", "cluster", "kernels/cpu", "deploy")
 PAGES = [
     str(page.relative_to(ROOT))
-    for pattern in ("*.md", "[a-z]*/*.md", "cluster/*/*.md", "kernels/cpu/*/*.md", "deploy/*/*.md")
+    for pattern in ("*.md", "[a-z]*/*.md", *(f"{folder}/*/*.md" for folder in DEEPER))
     for page in sorted(ROOT.glob(pattern))
 ]
 
