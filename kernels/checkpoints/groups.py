@@ -18,6 +18,12 @@ BLOCK: Final = 256
 """Weights that share the outer scale of two levels."""
 
 
+Table = Literal["", "e2m1"]
+TABLES: dict[Table, tuple[tuple[int, ...], int]] = {
+    "e2m1": ((12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0), 12),
+}
+"""Larger codes that codes of 4 bits stand for, and which of those is 0: of e2m1 twice the numbers,
+https://arxiv.org/abs/2310.10537."""
 Scale = Literal["bf16", "f16", "f32", "levels"]
 SCALES: dict[str, Scale] = {"float16": "f16", "bfloat16": "bf16", "float32": "f32"}
 """By the precision that they have in files."""
@@ -36,10 +42,14 @@ class Kind:
     """What a code begins at. Nothing: code - 2^(bits - 1) is scaled; zero: code - zero is, with a
     zero for each group; minimum: the code is scaled, and an f16 for each group is added, or with
     two levels subtracted."""
+    table: Table = ""
+    """What codes of 4 bits stand for; nothing: themselves."""
 
     @property
     def zero(self) -> int:
-        """The code of the number 0, where the kind says it."""
+        """The code of the number 0, where the kind says it: of a table's."""
+        if self.table:
+            return TABLES[self.table][1]
         return 0 if self.offset else 1 << self.bits - 1
 
     @property
@@ -50,12 +60,14 @@ class Kind:
 
     def holds(self, other: "Kind") -> bool:
         """Whether groups of another kind are this one's as well, nothing rounded."""
-        return self.bits >= other.bits and replace(other, bits=self.bits) == self
+        fits = self.bits >= (8 if other.table else other.bits)
+        return self == other or (fits and replace(other, bits=self.bits, table="") == self)
 
     def __str__(self) -> str:
         extra = {"": "", "zero": ", zeros", "minimum": ", minimum"}[self.offset]
         scale = "two levels of scales" if self.scale == "levels" else f"{self.scale} scales"
-        return f"{self.bits} bits, groups of {self.group}, {scale}{extra}"
+        table = f" of {self.table}" if self.table else ""
+        return f"{self.bits} bits{table}, groups of {self.group}, {scale}{extra}"
 
 
 def own(bits: Literal[4, 8]) -> Kind:
@@ -90,18 +102,27 @@ class Groups:
             whole = bool(np.isfinite(self.scale).all())
         return whole and (self.offset is None or bool(np.isfinite(self.offset).all()))
 
+    @property
+    def numbers(self) -> Bytes:
+        """u8[rows, columns]: codes, or what they stand for in a table."""
+        codes = unpacked(self.codes, self.kind.bits)
+        if not self.kind.table:
+            return codes
+        table, _ = TABLES[self.kind.table]
+        return np.array(table, np.uint8)[codes]
+
     def as_kind(self, kind: Kind) -> "Groups":
         """The same numbers in a kind that holds this one."""
         assert kind.holds(self.kind)
         if kind == self.kind:
             return self
-        codes = unpacked(self.codes, self.kind.bits) + np.uint8(kind.zero - self.kind.zero)
+        codes = self.numbers + np.uint8(kind.zero - self.kind.zero)
         return replace(self, kind=kind, codes=packed(codes, kind.bits))
 
     def values(self) -> Floats:
         """f32[rows, columns], as whoever wrote them meant them."""
         group = self.kind.group
-        codes = as_f32(unpacked(self.codes, self.kind.bits))
+        codes = as_f32(self.numbers)
         scale = from_bf16(self.scale) if self.kind.scale == "bf16" else as_f32(self.scale)
         offset = None if self.offset is None else as_f32(self.offset)
         if self.inner is not None and self.inner_offset is not None and offset is not None:

@@ -21,7 +21,7 @@ IN_F32 = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
 """Types that are decoded here: files mix them, and what they have in common is not kept."""
 NUMBERS = 256
 """Of a block of each of them."""
-IN_GROUPS = {"Q5_0": 32, "Q5_1": 32, "IQ4_NL": 32, "MXFP4": 32, "IQ4_XS": 256, "Q3_K": 256}
+IN_GROUPS = {"Q5_0": 32, "Q5_1": 32, "IQ4_NL": 32, "IQ4_XS": 256, "Q3_K": 256}
 """Types of which numpy makes codes slowly, and the numbers of a block."""
 IN_PANELS = {
     Kind(4, scale="levels", offset="minimum"): ("Q4_K",),

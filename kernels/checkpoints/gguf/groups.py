@@ -1,8 +1,8 @@
 """Blocks of a GGUF file as groups: the same codes, scales and minima, and nothing rounded.
 
 Types whose numbers are no multiples of a scale are, if they are multiples of a smaller one: IQ4_NL
-and MXFP4 pick theirs from a table of small integers, and the scales of Q3_K's sixteens are integers
-that are multiplied in. What has minima for sixteens (Q2_K), or large scales for them (Q6_K), is no
+picks its from a table of small integers, and the scales of Q3_K's sixteens are integers that are
+multiplied in. What has minima for sixteens (Q2_K), or large scales for them (Q6_K), is no
 group of ours.
 """
 
@@ -11,7 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from gguf.quants import IQ4_NL, MXFP4
+from gguf.quants import IQ4_NL
 
 from raylax.kernels.checkpoints.groups import Array, Bytes, Groups, Kind
 
@@ -20,8 +20,6 @@ LOW = np.uint8(15)
 MIDDLE = 128
 """The code of 0, of 8 bits."""
 TABLE = (np.array(IQ4_NL.kvalues, np.int16) + MIDDLE).astype(np.uint8)
-FLOATS = (np.array(MXFP4.kvalues, np.int16) + MIDDLE).astype(np.uint8)
-"""Codes of e2m1, doubled."""
 
 Reader = Callable[[Bytes], Bytes]
 """Of blocks [rows, blocks, bytes], their codes, a block's one after the other."""
@@ -77,7 +75,7 @@ def two_halves(blocks: Bytes) -> tuple[Array, ...]:
 
 
 def fours(blocks: Bytes) -> Bytes:
-    """Q4_0, Q4_1: their bytes are ours."""
+    """Q4_0, Q4_1, MXFP4: their bytes are ours."""
     size = blocks.shape[2]
     return taken(blocks, size - 16, size)
 
@@ -118,11 +116,6 @@ def scales_of_eights(blocks: Bytes) -> tuple[Array, ...]:
     inner = (low | high.astype(np.uint8) << HALF).astype(np.float32) - 32
     scale = halves_of(blocks, 0).astype(np.float32)[:, :, None] * inner
     return (scale.reshape(len(blocks), inner.shape[1] * 8),)
-
-
-def floats(blocks: Bytes) -> Bytes:
-    """MXFP4."""
-    return FLOATS[two(blocks[:, :, 1:], 16)]
 
 
 def powers(blocks: Bytes) -> tuple[Array, ...]:
@@ -193,7 +186,7 @@ TYPES: dict[str, Type] = {
     "Q8_0": Type(Kind(8), eights, one_half),
     "IQ4_NL": Type(Kind(8), of_table, one_half),
     "IQ4_XS": Type(Kind(8, scale="f32"), of_table_in_eights, scales_of_eights),
-    "MXFP4": Type(Kind(8, scale="bf16"), floats, powers),
+    "MXFP4": Type(Kind(4, scale="bf16", table="e2m1"), fours, powers),
     "Q3_K": Type(Kind(8, 128), sixteens, of_sixteens),
     "Q4_K": Type(Kind(4, scale="levels", offset="minimum"), fours_in_levels, levels),
     "Q5_K": Type(Kind(8, scale="levels", offset="minimum"), fives_in_levels, levels),

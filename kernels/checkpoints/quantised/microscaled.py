@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.groups import Groups, Kind, packed_words
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
@@ -28,10 +28,8 @@ POWERS = np.append(POWERS, np.float32("nan"))
 """What a scale of 8 bits stands for, e8m0."""
 HALVES = np.concatenate([[0x20, 0x40], np.arange(1, 254) << 7, [0x7FC0]]).astype(np.uint16)
 """The bits of half of that in bf16."""
-DOUBLED = (2 * PAIRS + 128).astype(np.uint8)
-"""Twice the numbers are whole: a byte's two as codes of 8 bits."""
-KEPT = Kind(8, scale="bf16")
-"""The groups that MXFP4 is without loss."""
+KEPT = Kind(4, scale="bf16", table="e2m1")
+"""The groups that MXFP4 is."""
 MX, NV = 32, 16
 """Numbers of a group."""
 BYTES = ("U8", "uint8", "F8_E8M0")
@@ -72,7 +70,13 @@ def mx_values(parts: Parts, _: Settings, rows: slice) -> Floats:
 
 def mx_groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
     codes, scales = (parts[name].mapped()[rows] for name in ("weight_packed", "weight_scale"))
-    return Groups(kind, DOUBLED[codes].reshape(len(codes), -1), HALVES[scales])
+    return groups_of(kind, codes, scales)
+
+
+def groups_of(kind: Kind, codes: Array, scales: Array) -> Groups:
+    """Of bytes with two neighbours each, [rows, ..]."""
+    words = np.ascontiguousarray(codes).reshape(len(codes), -1).view(np.uint32)
+    return Groups(kind, packed_words(words), HALVES[scales])
 
 
 def nv_shape(parts: Parts, _: Settings) -> tuple[int, ...]:
@@ -122,7 +126,7 @@ def block_values(parts: Parts, _: Settings, rows: slice) -> Floats:
 
 def block_groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
     codes, scales = (parts[name].mapped()[rows] for name in ("weight_blocks", "weight_scales"))
-    return Groups(kind, DOUBLED[codes].reshape(len(codes), -1), HALVES[scales])
+    return groups_of(kind, codes, scales)
 
 
 def kept(_: Parts, __: Settings) -> Kind | None:

@@ -22,7 +22,7 @@ from raylax.kernels.cpu.rounding import EIGHT, FOUR, round_groups
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import Sums, blocks
 from raylax.kernels.cpu.tir.emit import Register, f32, fma, intrinsic, lanes, prefetch, splat
-from raylax.kernels.cpu.tir.integers import Bits, codes_of, integer_dot
+from raylax.kernels.cpu.tir.integers import Bits, codes_of, e2m1, integer_dot
 from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import GROUP, PANEL
 
@@ -47,7 +47,7 @@ class Grouped:
     def __init__(self, kind: Kind, cpu: CPU) -> None:
         self.name, self.keeps = str(kind), kind
         self.kind, self.registers = kind, cpu.registers
-        self.dot, self.scales = integer_dot(kind.bits, cpu), Scales(kind, cpu)
+        self.dot, self.scales = integer_dot(kind.bits, cpu, kind.table), Scales(kind, cpu)
         self.columns = GROUP * kind.bits // 32  # lines of a half
         self.lines = self.scales.lines + self.scales.span * 2 * self.columns  # of a block
         self.codes = GROUP // self.dot.per  # words of a row's activation group
@@ -98,6 +98,8 @@ class Grouped:
                     for byte in range(4):
                         shift, mask = byte * 8 + part * 4, (1 << self.kind.bits) - 1
                         code = T.bitwise_and(T.shift_right(word, T.int32(shift)), T.int32(mask))
+                        if self.kind.table:
+                            code = T.bitwise_and(e2m1(code, T.int32), T.int32(0xFF))
                         value = value_of(T.cast(code, "float32"))
                         store(g * GROUP + part * 16 + line * 4 + byte, value)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.checkpoints.gguf.groups import FLOATS, MIDDLE, TABLE
+from raylax.kernels.checkpoints.gguf.groups import MIDDLE, TABLE
 from raylax.kernels.checkpoints.groups import Bytes
 from raylax.kernels.cpu.tir.block_loop import Block, BlockType, Sixteens
 from raylax.kernels.cpu.tir.blocks import q3_k
@@ -74,7 +74,6 @@ TYPES = {
     "Q5_1": BlockType(24, 32, fives(0)),
     "IQ4_NL": BlockType(18, 32, of_table(TABLE, 2)),
     "IQ4_XS": BlockType(136, 256, of_table(TABLE, 8)),
-    "MXFP4": BlockType(17, 32, of_table(FLOATS, 1)),
     "Q3_K": BlockType(110, 256, products),
 }
 

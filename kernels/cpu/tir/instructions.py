@@ -55,6 +55,31 @@ VNNI_256 = quad_dot("llvm.x86.avx512.vpdpbusd.256", 8)
 USDOT = quad_dot("llvm.aarch64.neon.usdot.v4i32.v16i8", 4)
 SDOT = quad_dot("llvm.aarch64.neon.sdot.v4i32.v16i8", 4)
 
+
+def lookup(instruction: str, lanes: int, table: Sequence[int]) -> str:
+    """raylax_lookup(bytes): for each of them, below 16, its number in a table."""
+    name = "raylax_lookup" if lanes == 16 else f"raylax_lookup_{lanes}"
+    words, quads = f"<{lanes} x i32>", f"<{lanes * 4} x i8>"
+    numbers = ", ".join(f"i8 {one}" for one in [*table] * (lanes // 4))
+    code = f"""
+declare {quads} @{instruction}({quads}, {quads})
+define {words} @{name}({words} %a) alwaysinline {{
+  %x = bitcast {words} %a to {quads}
+  %y = call {quads} @{instruction}({quads} <{numbers}>, {quads} %x)
+  %r = bitcast {quads} %y to {words}
+  ret {words} %r
+}}
+"""
+    return code if lanes == 16 else code + by_parts("raylax_lookup", 1, lanes)
+
+
+LOOKUPS = {
+    "avx512bw": ("llvm.x86.avx512.pshuf.b.512", 16),
+    "avx2": ("llvm.x86.avx2.pshuf.b", 8),
+    "neon": ("llvm.aarch64.neon.tbl1.v16i8", 4),
+}
+"""Instructions that look bytes up in a table of 16, by what a CPU has, and their lanes."""
+
 # The addition is opaque: LLVM would reorder sums, and keep a whole group's operands for it.
 AVX2_IR = (
     """

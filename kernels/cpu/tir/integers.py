@@ -4,11 +4,12 @@ Weights are unsigned bytes, four neighbours along K in an int32 lane. Activation
 kept as the instruction of the CPU wants to meet them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.checkpoints.groups import TABLES, Table
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import Dot
 from raylax.kernels.cpu.tir.emit import (
@@ -22,14 +23,18 @@ from raylax.kernels.cpu.tir.emit import (
 from raylax.kernels.cpu.tir.instructions import (
     AVX2_IR,
     AVX512_IR,
+    LOOKUPS,
     PLAIN_IR,
     SDOT,
     USDOT,
     VNNI_256,
     VNNI_512,
+    lookup,
 )
 
 Bits = Literal[4, 8]
+LookUp = Callable[[Expr], Expr]
+"""int32x16 of bytes, and what they stand for."""
 
 
 class IntegerDot(Dot, Protocol):
@@ -52,19 +57,38 @@ def nibbles(column: Expr) -> list[Expr]:
     return [T.bitwise_and(part, mask) for part in (words.get(), high)]
 
 
+def e2m1(codes: Expr, constant: Callable[[int], Expr]) -> Expr:
+    """What codes stand for in the table of this name, in every byte of int32: by arithmetic, where
+    no instruction looks them up. Numbers 1.5 and beyond grow in steps of 1, 2 and 4."""
+    ones = constant(0x01010101)
+    low = T.bitwise_and(codes, constant(0x07070707))
+    both = T.bitwise_and(T.bitwise_and(low, T.shift_right(low, constant(1))), ones)
+    large = T.bitwise_and(T.shift_right(low, constant(2)), ones) * constant(255)
+    more = T.bitwise_and(low, constant(0x03030303)) + both * constant(2)
+    size = low + T.bitwise_and(more, large)
+    above, below = constant(0x0C0C0C0C) + size, constant(0x0C0C0C0C) - size
+    sign = T.bitwise_and(T.shift_right(codes, constant(3)), ones) * constant(255)
+    return T.bitwise_xor(above, T.bitwise_and(T.bitwise_xor(above, below), sign))
+
+
 class Bytes:
-    """What the dots share: columns of 8 bit, or of two times 4 bit; int32 sums."""
+    """What the dots share: columns of 8 bit, or of two times 4 bit, which may stand for others in
+    a table; int32 sums."""
 
     depth, dtype, bias = 4, "int32", 0
 
-    def __init__(self, bits: Bits, code: str) -> None:
-        self.bits, self.code = bits, code
+    def __init__(self, bits: Bits, code: str, look_up: LookUp | None = None) -> None:
+        self.bits, self.code, self._look_up = bits, code, look_up
 
     def zero(self) -> Register:
         return Register(splat(T.int32(0)), "int32x16")
 
     def columns(self, column: Expr) -> list[Expr]:
-        return [column] if self.bits == 8 else nibbles(column)
+        if self.bits == 8:
+            return [column]
+        if self._look_up is None:
+            return nibbles(column)
+        return [self._look_up(Register(one, "int32x16").get()) for one in nibbles(column)]
 
     def finish(self, total: Expr, start: Expr | None) -> Expr:
         return total if start is None else total + start
@@ -96,13 +120,13 @@ class Dots(Quads):
 class SignedDots(Dots):
     """One instruction for signed bytes. 4 bits fit; of 8 bits the middle is taken off."""
 
-    def __init__(self, bits: Bits, code: str) -> None:
-        super().__init__(bits, code)
+    def __init__(self, bits: Bits, code: str, look_up: LookUp | None = None) -> None:
+        super().__init__(bits, code, look_up)
         self.bias = 0 if bits == 4 else 128
 
     def columns(self, column: Expr) -> list[Expr]:
         if self.bits == 4:
-            return nibbles(column)
+            return super().columns(column)
         signed = T.bitwise_xor(column, splat(T.int32(-0x7F7F7F80)))  # 0x80 in every byte
         return [Register(signed, "int32x16").get()]
 
@@ -157,17 +181,28 @@ class Words(Bytes):
         total.set(T.call_pure_extern("int32x16", *called))
 
 
-def integer_dot(bits: Bits, cpu: CPU) -> IntegerDot:
-    """The fastest dot of integers that a CPU has."""
+def integer_dot(bits: Bits, cpu: CPU, table: Table = "") -> IntegerDot:
+    """The fastest dot of integers that a CPU has. `table`: what codes of 4 bits stand for."""
+    more, look_up = looked_up_by(table, cpu) if table else ("", None)
     for feature, code in (("avx512vnni", VNNI_512), ("avxvnni", VNNI_256), ("i8mm", USDOT)):
         if cpu.has(feature):
-            return Dots(bits, code)
+            return Dots(bits, code + more, look_up)
     if cpu.has("dotprod"):
-        return SignedDots(bits, SDOT)
+        return SignedDots(bits, SDOT + more, look_up)
     if cpu.has("avx2"):
         code = AVX512_IR if cpu.has("avx512bw") else AVX2_IR
-        return Nibbles(bits, code) if bits == 4 else Words(bits, code)
-    return Words(bits, PLAIN_IR)
+        small = bits == 4 and not table  # what a table has is too large for 16 bits
+        return Nibbles(bits, code) if small else Words(bits, code + more, look_up)
+    return Words(bits, PLAIN_IR + more, look_up)
+
+
+def looked_up_by(table: Table, cpu: CPU) -> tuple[str, LookUp]:
+    """LLVM IR, and what emits its call."""
+    for feature, (instruction, lanes_of) in LOOKUPS.items():
+        if cpu.has(feature):
+            code = lookup(instruction, lanes_of, TABLES[table][0])
+            return code, lambda codes: T.call_pure_extern("int32x16", "raylax_lookup", codes)
+    return "", lambda codes: e2m1(codes, lambda value: splat(T.int32(value)))
 
 
 class Rounding:

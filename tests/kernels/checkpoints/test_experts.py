@@ -79,7 +79,7 @@ def test_mxfp4_is_what_transformers_reads(blocks: Path) -> None:
         for called, values in own.items():
             name = f"{LAST}.{expert}.{called}_proj.weight"
             assert np.array_equal(found.tensor(name), values.T)
-            assert same_in_groups(found, name) == Kind(8, scale="bf16")
+            assert same_in_groups(found, name) == Kind(4, scale="bf16", table="e2m1")
 
 
 def cut(name: str, axis: int) -> Callable[[Arrays], object]:

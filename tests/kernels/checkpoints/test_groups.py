@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raylax.kernels.checkpoints.groups import own, packed, packed_words, unpacked
+from raylax.kernels.checkpoints.groups import Groups, Kind, own, packed, packed_words, unpacked
 from raylax.kernels.checkpoints.quantised.awq import packed_outputs
 from raylax.kernels.checkpoints.quantised.awq import unpacked as outputs_of
 from raylax.kernels.checkpoints.quantised.base import digits, rows_of_words, some_digits
@@ -53,3 +53,33 @@ def test_some_digits_are_had_without_the_others(bits: int, axis: int) -> None:
     for first, end in ((0, 1), (1, 96), (31, 33), (64, 96), (95, 96), (40, 40)):
         some = some_digits(found, bits, axis, slice(first, end))
         assert np.array_equal(np.moveaxis(some, axis, 0), every[first:end]), (first, end)
+
+
+def test_codes_of_a_table_are_the_same_numbers_in_8_bits() -> None:
+    """And none that 4 bits hold."""
+    kind = Kind(4, scale="bf16", table="e2m1")
+    codes = np.arange(32, dtype=np.uint8).reshape(1, 32) % 16
+    groups = Groups(kind, packed(codes, 4), np.array([[0x3F00]], np.uint16))
+
+    values = groups.values()
+
+    assert values[0, :16].tolist() == [
+        0,
+        0.5,
+        1,
+        1.5,
+        2,
+        3,
+        4,
+        6,
+        0,
+        -0.5,
+        -1,
+        -1.5,
+        -2,
+        -3,
+        -4,
+        -6,
+    ]
+    assert np.array_equal(groups.as_kind(own(8)).values(), values)
+    assert own(8).holds(kind) and not own(4).holds(kind) and not kind.holds(own(4))

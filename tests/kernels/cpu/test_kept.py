@@ -20,6 +20,7 @@ from tests.support.quantised import write_quantised
 from tests.support.shards import bits, ranks_of
 
 Q4_0, Q4_1, Q8_0, Q5_1 = Kind(4), Kind(4, offset="minimum"), Kind(8), Kind(8, offset="minimum")
+E2M1 = Kind(4, scale="bf16", table="e2m1")
 PROMPT = np.random.default_rng(5).integers(0, 99, 40).tolist()
 ALONE = Degree()
 
@@ -37,6 +38,10 @@ ALONE = Degree()
         ({"bfloat16"}, Kept("bfloat16")),
         ({"float16", "float32"}, Kept("float32")),
         ({"float16", Q4_0}, Kept(own(8), ("4 bits", "float16"))),
+        ({E2M1}, Kept(E2M1)),
+        ({E2M1, own(8)}, Kept(own(8))),
+        ({E2M1, own(4)}, Kept(own(8))),
+        ({E2M1, "Q6_K"}, Kept(own(8), ("Q6_K",))),
     ],
 )
 def test_a_matrix_is_what_all_of_it_can_be(forms: set[Kind | str], want: Kept) -> None:

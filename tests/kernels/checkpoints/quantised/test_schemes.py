@@ -159,7 +159,7 @@ CASES: list[tuple[Maker, dict[str, Any], Kind | str]] = [
     (blocks, {"quant_method": "fp8", "weight_block_size": [48, 48]}, "fp8"),
     (rows, {"quant_method": "compressed-tensors", "format": "int-quantized"}, Kind(8, 128, "f32")),
     (llm_int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}, Kind(8, 128, "f32")),
-    (e2m1, {"quant_method": "mxfp4"}, Kind(8, scale="bf16")),
+    (e2m1, {"quant_method": "mxfp4"}, Kind(4, scale="bf16", table="e2m1")),
 ]  # fmt: skip
 """Who makes them, what the config says, and the form that they are kept in."""
 

@@ -29,9 +29,10 @@ KINDS = (
     Kind(4, 128), Kind(4, 128, offset="zero"), Kind(8, 128, "bf16", "zero"),
     Kind(4, scale="bf16", offset="zero"), Kind(8, 128, "f32"), Kind(8, 32, "f32", "zero"),
     Kind(4, scale="levels", offset="minimum"), Kind(8, scale="levels", offset="minimum"),
+    Kind(4, scale="bf16", table="e2m1"),
 )  # fmt: skip
 
-EVERYWHERE = (KINDS[2], KINDS[5], KINDS[6], KINDS[9], KINDS[10])
+EVERYWHERE = (KINDS[2], KINDS[5], KINDS[6], KINDS[9], KINDS[10], KINDS[12])
 """Kinds by which each way to read scales and offsets meets each way to multiply."""
 NUMPY: dict[str, np.dtype[Any]] = {"f16": np.dtype(np.float16), "f32": np.dtype(np.float32)}
 
