@@ -29,7 +29,8 @@ from transformers import (
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tests.support.family_checkpoints import CONFIGS, EMBEDDERS, SEEING, write_family  # noqa: E402
+from tests.support.family_checkpoints import write_family  # noqa: E402
+from tests.support.family_configs import CONFIGS, EMBEDDERS, SEEING  # noqa: E402
 
 LENGTH, END = 70, 40
 OF_IMAGES = re.compile("vision_tower|multi_modal_projector")

@@ -9,7 +9,7 @@ from raylax.kernels.families.nested import NESTED
 from raylax.proto.parsers.reasoning import REASONING_NAMES
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from tests.support.cluster_reference import MODELS, models_page
-from tests.support.family_checkpoints import CONFIGS
+from tests.support.family_configs import CONFIGS
 
 
 def test_every_architecture_has_one_row() -> None:

@@ -19,7 +19,8 @@ sys.path[:0] = [str(HERE.parents[2]), sys.argv[1], f"{sys.argv[1]}/gguf-py"]
 import gguf  # noqa: E402
 from conversion import TextModel, get_model_class  # noqa: E402
 
-from tests.support.family_checkpoints import CONFIGS, IN_GGUF, OF_OTHERS, write_family  # noqa: E402
+from tests.support.family_checkpoints import write_family  # noqa: E402
+from tests.support.family_configs import CONFIGS, IN_GGUF, OF_OTHERS  # noqa: E402
 
 
 def vocabulary(model: TextModel) -> None:

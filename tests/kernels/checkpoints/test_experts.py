@@ -14,7 +14,8 @@ from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
-from tests.support.family_checkpoints import CONFIGS, drawn, write_family
+from tests.support.family_checkpoints import drawn, write_family
+from tests.support.family_configs import CONFIGS
 from tests.support.paths import GOLDENS
 from tests.support.rows import same_by_rows, same_in_groups
 from tests.support.safetensors_files import save_as

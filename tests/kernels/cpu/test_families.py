@@ -12,7 +12,8 @@ from raylax.kernels.cpu.step import step
 from raylax.kernels.cpu.step.step import variants
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import OPTIONS, Piece, run
-from tests.support.family_checkpoints import CONFIGS, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import CONFIGS
 from tests.support.paths import GOLDENS
 
 Floats = npt.NDArray[np.float32]

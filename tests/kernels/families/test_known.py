@@ -11,7 +11,7 @@ from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.shards import Degree
 from raylax.kernels.spec import Experts, Local, Rope
 from tests.support.checkpoints import LLAMA3_ROPE
-from tests.support.family_checkpoints import CONFIGS, FULL, LOCAL, YARN
+from tests.support.family_configs import CONFIGS, FULL, LOCAL, YARN
 
 
 def of(name: str, **changed: Any) -> dict[str, Any]:

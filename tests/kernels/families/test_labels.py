@@ -10,7 +10,8 @@ from raylax.kernels.cpu.formats import quantization_of
 from raylax.kernels.cpu.target import cpu
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of, tensors_of
-from tests.support.family_checkpoints import CONFIGS, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import CONFIGS
 
 UNSAID = {name: one for name, one in CONFIGS["gemma-labels"].items() if name != "id2label"}
 

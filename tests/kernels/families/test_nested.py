@@ -10,7 +10,8 @@ from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.families.nested import text_tensors
-from tests.support.family_checkpoints import CONFIGS, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import CONFIGS
 
 GEMMA = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
          "model_type": "gemma3_text", "sliding_window": 1024,

@@ -13,7 +13,8 @@ from raylax.proto.openai.scores import ScoreRequest
 from raylax.proto.pairs.labelled import check_labels, labelled_works
 from raylax.proto.text.files import TextFiles
 from tests.support.checkpoints import write_checkpoint
-from tests.support.family_checkpoints import CONFIGS, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import CONFIGS
 from tests.support.prompt_families import MARKED_TURNS
 
 BODY = ScoreRequest(queries=["a", "b"], documents=["c", "d"])

@@ -12,7 +12,8 @@ from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.families import weights_of
 from raylax.kernels.spec import DecoderSpec
-from tests.support.family_checkpoints import IN_GGUF, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import IN_GGUF
 from tests.support.paths import GOLDENS
 
 EXPERT = "model.layers.1.mlp.experts.5"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from tests.support.family_checkpoints import EMBEDDERS, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import EMBEDDERS
 from tests.support.paths import GOLDENS
 from tests.support.router_rig import PATIENCE_S, running_router
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from tests.support.family_checkpoints import CONFIGS, write_family
+from tests.support.family_checkpoints import write_family
+from tests.support.family_configs import CONFIGS
 from tests.support.paths import GOLDENS
 from tests.support.router_rig import PATIENCE_S, Rig, running_router
 
