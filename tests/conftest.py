@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from raylax.kernels.store import default_root, forget_unused, make_private
 from tests.support.checkpoints import write_checkpoint
+from tests.support.cluster_serving import START_S
 from tests.support.order import spread
 
 # The same examples every time, so that a change is judged by what it changes. New ones are drawn
@@ -38,7 +39,11 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(trylast=True)  # after what was asked for has been chosen
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """File after file, but those that wait for processes of theirs among those that compute: of two
-    workers that take the next file each, one then seldom waits while the other does."""
+    workers that take the next file each, one then seldom waits while the other does. Those that
+    start a cluster have time for that."""
+    for item in items:
+        if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(START_S + 120))
     files = [list(file) for _, file in groupby(items, key=lambda item: item.path)]
     waiting = [file for file in files if any(map(waits, file))]
     computing = [file for file in files if not any(map(waits, file))]

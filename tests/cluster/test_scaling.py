@@ -21,10 +21,10 @@ from raylax.cluster.autoscaling.rule import EVERY_S
 from raylax.cluster.cli.status import show
 from raylax.cluster.supervision.processes import running
 from tests.support.checkpoints import write_checkpoint
-from tests.support.cluster_serving import READY, Serving, serving, until
+from tests.support.cluster_serving import READY, START_S, Serving, serving, until
 
 PATIENCE_S = 240.0
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3 * PATIENCE_S)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(START_S + 2 * PATIENCE_S)]
 FILE = """\
 models:
   - {{model: {model}, served_model_name: left}}
@@ -133,7 +133,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     file = place / "raylax.yaml"
     Cluster.write(file, model)
     with serving("--config", str(file)) as made:
-        made.wait_until_it_says(READY, PATIENCE_S)
+        made.wait_until_it_says(READY)
         with httpx.Client(base_url=made.url, timeout=PATIENCE_S) as client:
             yield Cluster(made, client, file, model)
 

@@ -17,8 +17,9 @@ from raylax.cluster.supervision.processes import pids_of_run, running
 from tests.support.mortal import end_with_parent
 
 RAYLAX = str(Path(sys.executable).with_name("raylax"))
-START_S = 270.0
-"""Less than a test may take. Two cores that also compile for other tests need over half of it."""
+START_S = 600.0
+"""A start takes half a minute where nothing is beside it. Two cores that also start another
+cluster, and compile for other tests, have needed four and a half."""
 STOP_S = 10.0
 READY = "Ctrl-C stops it."
 
@@ -73,24 +74,33 @@ class Serving:
         """Everything of the run but the command itself."""
         return pids_of_run(self.command.pid, self.run_directory)
 
-    def wait_until_it_says(self, text: str, patience_s: float = START_S) -> None:
+    def wait_until_it_says(self, text: str) -> None:
         """What it said instead, and what its processes do, is the failure's text."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + START_S
         while text not in self.output:
             assert self.command.poll() is None, f"it has ended: {self.output}"
-            assert time.monotonic() < deadline, f"not within {patience_s} s:\n{self.report()}"
+            assert time.monotonic() < deadline, f"not within {START_S} s: {self.report()}"
             time.sleep(0.05)
 
     def report(self) -> str:
-        """Its output, and the machine's processes that have computed most: for who reads a failure
-        on a machine that is gone."""
+        """What it said last, how busy the machine is, all of its output, the ends of its logs and
+        the processes that have computed most: for who reads a failure on a machine that is gone."""
+        last = self.output.strip().splitlines()[-1:]
+        memory = Path("/proc/meminfo").read_text().splitlines()
+        (free,) = (line for line in memory if line.startswith("MemAvailable"))
+        logs = [
+            f"{path.name}: {line[:160]}"
+            for path in sorted(self.temporary.glob("raylax-*/logs/*"))
+            for line in path.read_text(errors="replace").splitlines()[-3:]
+        ]
         busiest = subprocess.run(
             ["ps", "-eo", "pid,ppid,stat,etimes,time,rss,args", "--sort=-time"],
             capture_output=True,
             text=True,
             check=False,
         ).stdout.splitlines()[:25]
-        return "\n".join([self.output, *(line[:160] for line in busiest)])
+        head = f"{last}, load {os.getloadavg()}, {free}"
+        return "\n".join([head, self.output, *logs, *(line[:160] for line in busiest)])
 
     def interrupt(self) -> float:
         """Ctrl-C; the seconds until the command has ended."""
