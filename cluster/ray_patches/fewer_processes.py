@@ -9,6 +9,7 @@ lack our setup hook; see `environment.FOR_RAY`.
 from functools import partial
 from typing import Any
 
+from raylax.cluster.ports import free_ports
 from raylax.cluster.ray_patches import idle_agent
 
 OBJECT_STORE_BYTES = 128 << 20
@@ -21,10 +22,23 @@ def start_fewer_processes() -> None:
     """Make `ray.init` leave them out, in this process and from now on."""
     from ray._private import node, parameter, services
 
-    parameter.RayParams = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
+    parameter.RayParams = partial(fewer, parameter.RayParams)
     node.Node.start_api_server = no_api_server
     build = services._build_python_executable_command_memory_profileable
     services._build_python_executable_command_memory_profileable = partial(idle, build)
+
+
+def fewer(make: Any, *given: Any, **more: Any) -> Any:
+    """Ray's parameters of a node.
+
+    The agent of environments is told its port. A raylet that is to learn it ends after 15 s without
+    it, whatever Ray's settings say, and a Python that imports for seconds may need longer on a busy
+    machine (https://github.com/ray-project/ray/issues/65983); where the port is known, the raylet
+    waits as long as `RAY_agent_register_timeout_ms` has it.
+    """
+    (port,) = free_ports(1)
+    ours = {"no_monitor": True, "include_log_monitor": False, "runtime_env_agent_port": port}
+    return make(*given, **ours | more)
 
 
 def no_api_server(self: Any, **settings: Any) -> None:

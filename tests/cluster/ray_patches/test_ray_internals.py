@@ -122,10 +122,11 @@ print(f"{built} ray_constants.PROCESS_TYPE_DASHBOARD_AGENT, " in
 print("start_api_server" in vars(node.Node))
 from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 start_fewer_processes()
-made = parameter.RayParams(num_cpus=1)
+made, other = parameter.RayParams(num_cpus=1), parameter.RayParams(num_cpus=1)
 print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
+print(1024 < made.runtime_env_agent_port != other.runtime_env_agent_port > 1024)
 """
-    assert say(code) == ["True True True", "True", "True False None"]
+    assert say(code) == ["True True True", "True", "True False None", "True"]
 
 
 def test_ray_adds_nothing_to_the_paths_of_modules() -> None:
