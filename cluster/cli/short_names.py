@@ -33,7 +33,8 @@ def show(console: Console) -> None:
     read = Table(box=None, pad_edge=False)
     for title in families.COLUMNS:
         read.add_column(title, no_wrap=True)
-    for row in families.rows():
-        read.add_row(*row)
+    for family, architectures, *rest in families.rows():
+        first, *more = architectures.split(", ")
+        read.add_row(family, f"{first} +{len(more)}" if more else first, *rest)
     console.print()
     console.print(read)
