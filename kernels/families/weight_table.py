@@ -108,7 +108,7 @@ def expert_weights(spec: DecoderSpec, experts: Experts) -> Iterator[Weight]:
         yield Weight("b_router", of_layer("mlp.gate.bias"), (count,), layers=layers)
     if experts.corrected:
         names = of_layer("mlp.gate.e_score_correction_bias")
-        correction = Weight("correction", names, (count,), layers=layers)
+        correction = Weight("b_correction", names, (count,), layers=layers)
         yield replace(correction, rows=(up(count, 16),), own=correction)
     if experts.shared_gate:
         gate = of_layer("mlp.shared_expert_gate.weight")

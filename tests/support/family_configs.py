@@ -153,8 +153,7 @@ CONFIGS: dict[str, Config] = {
     "dots1": named(
         "Dots1ForCausalLM", "dots1", ODD, n_routed_experts=20, num_experts_per_tok=4,
         n_shared_experts=1, moe_intermediate_size=36, first_k_dense_replace=1, n_group=1,
-        topk_group=1, norm_topk_prob=False, routed_scaling_factor=2.5, sliding_window=24,
-        layer_types=[LOCAL, FULL, LOCAL],
+        topk_group=1, norm_topk_prob=False, routed_scaling_factor=2.5, sliding_window=None,
     ),
     "ernie": named("Ernie4_5ForCausalLM", "ernie4_5", ODD, tie_word_embeddings=True),
     "olmoe": named("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=2),
@@ -230,6 +229,6 @@ OF_OTHERS: dict[str, Config] = {
 IN_GGUF = (
     "qwen3", "gemma", "gemma3", "phi2", "phi3", "phi4-mini", "smollm3", "olmo2",
     "granite", "glm4", "stablelm", "starcoder2", "mixtral", "qwen2-moe", "qwen3-moe", "olmoe",
-    "gpt-oss-mxfp4", "gpt2", "pythia", "internlm2", "olmo3",
+    "gpt-oss-mxfp4", "glm4-moe", "dots1", "ernie", "gpt2", "pythia", "internlm2", "olmo3",
 )  # fmt: skip
 """Those that are kept as GGUF files, too."""

@@ -27,6 +27,7 @@ from raylax.kernels.checkpoints.gguf.names import (
     MLP_BIAS,
     OUTPUT,
     QUERY_BIASES,
+    QUERY_NORM,
     ROTATED,
     halves,
     hugging_face_names,
@@ -36,7 +37,7 @@ from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import as_in_gguf, spec_of, weights_of
+from raylax.kernels.families import as_in_gguf, spec_of, stands_beside, weights_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -150,9 +151,14 @@ class GgufCheckpoint(StoredCheckpoint):
         for key in ("attention_bias", "use_qkv_bias", "use_bias"):
             self.config[key] = any(name in found for name in QUERY_BIASES)
         self.config["mlp_bias"] = MLP_BIAS in found
+        self.config["use_qk_norm"] = QUERY_NORM in found
         self.spec: DecoderSpec = as_in_gguf(spec_of(self.config))
         names = dict(hugging_face_names(self.spec))
-        named = {names.get(name, name): tensor for name, tensor in found.items()}
+        named = {
+            names.get(name, name): tensor
+            for name, tensor in found.items()
+            if not stands_beside(self.spec, name.replace("blk.", "model.layers.", 1))
+        }
         if architecture_of(self.metadata, path).permuted:
             named = {name: self._permuted(name, tensor) for name, tensor in named.items()}
         self.tensors: dict[str, Tensor] = tensors_for(self.spec, named, path)

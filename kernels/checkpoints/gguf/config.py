@@ -31,10 +31,13 @@ class Architecture:
 
 GEMMA = {"norm_weights_are_whole": True}
 ARCHITECTURES = {
+    "dots1": Architecture("Dots1ForCausalLM"),
+    "ernie4_5": Architecture("Ernie4_5ForCausalLM"),
     "gemma": Architecture("GemmaForCausalLM", also=GEMMA),
     "gemma2": Architecture("Gemma2ForCausalLM", also=GEMMA),
     "gemma3": Architecture("Gemma3ForCausalLM", also=GEMMA),
     "glm4": Architecture("Glm4ForCausalLM"),
+    "glm4moe": Architecture("Glm4MoeForCausalLM"),
     "gpt2": Architecture("GPT2LMHeadModel"),
     "gptneox": Architecture("GPTNeoXForCausalLM"),
     "gpt-oss": Architecture("GptOssForCausalLM", scaling={"truncate": False}),
@@ -70,6 +73,11 @@ COUNTS = {
     "context_length": "max_position_embeddings",
     "expert_count": "num_experts",
     "expert_used_count": "num_experts_per_tok",
+    "expert_shared_count": "n_shared_experts",
+    "expert_group_count": "n_group",
+    "expert_group_used_count": "topk_group",
+    "leading_dense_block_count": "first_k_dense_replace",
+    "nextn_predict_layers": "num_nextn_predict_layers",
     "expert_feed_forward_length": "moe_intermediate_size",
     "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
     "rope.dimension_count": "rotary_dims",
@@ -85,11 +93,14 @@ NUMBERS = {
     "embedding_scale": "embedding_multiplier",
     "residual_scale": "residual_multiplier",
     "logit_scale": "logits_scaling",
+    "expert_weights_scale": "routed_scaling_factor",
 }
 OF_27B = (46, 62)
 """Layers of Gemma 2 27B and Gemma 3 27B."""
 SCALINGS = ("none", "linear", "yarn", "")
-SWITCHES = ("use_parallel_residual",)
+SWITCHES = {
+    "use_parallel_residual": "use_parallel_residual", "expert_weights_norm": "norm_topk_prob",
+}  # fmt: skip
 EPSILON = "attention.layer_norm_epsilon"
 """Of layer norms, which configs call otherwise in each family."""
 
@@ -123,9 +134,10 @@ def config_of(
         for key, name in table.items():
             if (value := metadata.get(f"{prefix}.{key}")) is not None:
                 config[name] = one_of_all(value, f"{where}: {prefix}.{key}", kind)
-    for name in SWITCHES:
-        if isinstance(value := metadata.get(f"{prefix}.{name}"), bool):
+    for key, name in SWITCHES.items():
+        if isinstance(value := metadata.get(f"{prefix}.{key}"), bool):
             config[name] = value
+    without_predicting(config)
     if architecture.also is GEMMA:
         config["query_pre_attn_scalar"] = gemmas_scale(config)
     config["sliding_window"] = config.get("sliding_window") or None
@@ -140,6 +152,13 @@ def config_of(
         if isinstance(id := metadata.get(f"tokenizer.ggml.{key}_token_id"), int):
             config[f"{token}_token_id"] = id
     return config
+
+
+def without_predicting(config: Config) -> None:
+    """Files count the layers that predict one token more among the others."""
+    more, every = config.get("num_nextn_predict_layers"), config.get("num_hidden_layers")
+    if more and every:
+        config["num_hidden_layers"] = every - more
 
 
 def gemmas_scale(config: Config) -> int | None:

@@ -18,21 +18,24 @@ OF_WEIGHT = {
     "norm_f": ("output_norm",), "w_head": ("output",), "w_router": ("ffn_gate_inp",),
     "w_experts_up": ("ffn_gate_exps", "ffn_up_exps"), "w_experts_down": ("ffn_down_exps",),
     "w_shared_gate": ("ffn_gate_inp_shexp",), "w_dense_up": ("ffn_gate", "ffn_up"),
-    "w_dense_down": ("ffn_down",), "correction": ("exp_probs_b",), "sinks": ("attn_sinks",),
+    "w_dense_down": ("ffn_down",), "w_correction": ("exp_probs_b",), "sinks": ("attn_sinks",),
 }  # fmt: skip
 """What the tensors of a weight are called, and so are those of its bias."""
 SHARED = {
     "w_gate_up": ("ffn_gate_shexp", "ffn_up_shexp"), "w_down": ("ffn_down_shexp",),
 }  # fmt: skip
 """The same of an MLP that stands beside experts."""
-OWN = {"GptOssForCausalLM": {"norm_2": ("post_attention_norm",)}}
-"""The same of a family alone."""
+OWN = dict.fromkeys(
+    ("GptOssForCausalLM", "Glm4MoeForCausalLM"), {"norm_2": ("post_attention_norm",)}
+)
+"""The same of a family that has others."""
 TOGETHER = {"w_qkv": ("attn_qkv",), "w_gate_up": ("ffn_up",)}
 """The same where one tensor is all of it."""
 OUTPUT, MLP_BIAS = "output.weight", "blk.0.ffn_up.bias"
 QUERY_BIASES = "blk.0.attn_q.bias", "blk.0.attn_qkv.bias"
 EXPERTS_BIAS = "_exps.bias"
 """Ends the names of tensors that have a vector of each expert."""
+QUERY_NORM = "blk.0.attn_q_norm.weight"
 FACTORS = "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"
 """No weights: by what frequencies are divided."""
 ROTATED = (".q_proj.", ".k_proj.")

@@ -121,7 +121,7 @@ class Router:
             at = lanes(j * 16)
             score = Register(self._score(Register(b["routed"][row, at]).get(), top, divisor))
             b["scores"].store(score.get(), row, at)
-            choice = score.get() + b["correction"][at] if self.experts.corrected else score.get()
+            choice = score.get() + b["b_correction"][at] if self.experts.corrected else score.get()
             b["routed"].store(T.Select(self._there(at), choice, constant(NEVER)), row, at)
 
     def _choose_groups(self, row: Expr) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.gguf.blocks import bytes_of
+from raylax.kernels.checkpoints.gguf.config import config_of
+from raylax.kernels.checkpoints.gguf.header import read_header
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.families import weights_of
 from raylax.kernels.spec import DecoderSpec
@@ -37,7 +40,8 @@ def traits(spec: DecoderSpec) -> DecoderSpec:
         name: round(getattr(spec, name), 6)
         for name in ("norm_eps", "embed_scale", "residual_scale", "query_scale", "logit_scale")
     }
-    return replace(spec, norm_offset=0.0, in_gguf=False, rope=rope, **scales)
+    experts = spec.experts and replace(spec.experts, scale=round(spec.experts.scale, 6))
+    return replace(spec, norm_offset=0.0, in_gguf=False, rope=rope, experts=experts, **scales)
 
 
 @pytest.mark.parametrize("name", IN_GGUF)
@@ -60,6 +64,15 @@ def test_mxfp4_is_kept_alike(tmp_path: Path) -> None:
         one, other = (each.groups(f"{EXPERT}.{name}.weight") for each in (made, origin))
         assert one.kind == other.kind
         assert np.array_equal(one.codes, other.codes) and np.array_equal(one.scale, other.scale)
+
+
+def test_a_layer_that_predicts_more_is_none_of_the_models(tmp_path: Path) -> None:
+    """Files count it, and configs do not."""
+    file = unpacked("glm4-moe", tmp_path)
+    more = {"glm4moe.block_count": 5, "glm4moe.nextn_predict_layers": 1}
+    metadata = {**read_header(file, bytes_of).metadata, **more}
+
+    assert config_of(metadata, file, False, {})["num_hidden_layers"] == 4
 
 
 def read(checkpoint: Checkpoint, name: str, layer: int) -> np.ndarray:
