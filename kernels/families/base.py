@@ -59,6 +59,8 @@ class Family:
     beside: str = ""
     """How the names of tensors begin that the model does without, `{layers}` standing for how many
     layers it has; empty: there are none."""
+    drafts: bool = False
+    """Whether these are layers that predict more, as `raylax.kernels.heads.mtp` reads them."""
 
 
 def longest_sequence(config: Config, rope: Rope) -> int:

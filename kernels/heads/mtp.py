@@ -43,8 +43,8 @@ class OwnHead(StoredCheckpoint):
         """`path`: where the base lies. Raises CheckpointError for one without such a layer."""
         self.path, self.base, self.config = path, base, base.config
         family = FAMILIES[base.spec.architecture]
-        if not family.beside or not path.is_dir():
-            having = ", ".join(one.architecture for one in FAMILIES.values() if one.beside)
+        if not family.drafts or not path.is_dir():
+            having = ", ".join(one.architecture for one in FAMILIES.values() if one.drafts)
             raise CheckpointError(
                 f"{path}: {family.architecture} brings no layer that drafts, as {having} do"
             )

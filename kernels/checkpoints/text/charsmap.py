@@ -23,6 +23,7 @@ def check_charsmap(charsmap: bytes, where: object) -> None:
     apart = units >> 10 << ((units & 1 << 9) >> 6)  # from a unit to those that follow it
     next_ones = np.arange(len(units)) ^ apart
     ends = next_ones[inner & (units >> 8 & 1 == 1)]
+    inner[0] = True  # nobody asks of the first one whether it is
     if (next_ones[inner] | 255).max(initial=0) < len(units):
         begins = units[ends] & (1 << 31) - 1
         letters = np.frombuffer(texts, np.uint8)

@@ -35,7 +35,7 @@ QWEN2 = Family(
     "Qwen2ForCausalLM", qkv_bias=True, output_bias=False, mlp_bias=False, traits=windowed
 )
 
-MIMO = replace(QWEN2, architecture="MiMoForCausalLM", beside="model.mtp_layers.")
+MIMO = replace(QWEN2, architecture="MiMoForCausalLM", beside="model.mtp_layers.", drafts=True)
 """It brings a layer that predicts one token more, see `raylax.kernels.heads.mtp`."""
 
 

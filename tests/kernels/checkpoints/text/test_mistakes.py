@@ -208,6 +208,16 @@ def test_a_number_that_is_declared_is_kept(tmp_path: Path) -> None:
     assert made["added_tokens"][0]["id"] == 900
 
 
+def test_a_table_of_letters_whose_first_unit_points_outside_is_refused() -> None:
+    """Also if it says that it is none which others follow."""
+    where = HERE / "unigram.model"
+    content = bytearray(read_piece_model(where.read_bytes(), where).charsmap)
+    content[4:8] = (1 << 31 | (1 << 21)).to_bytes(4, "little")
+
+    with pytest.raises(CheckpointError, match="points outside"):
+        check_charsmap(bytes(content), "tokenizer.model")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_damaged_table_of_letters_is_refused_or_does_no_harm(data: st.DataObject) -> None:
