@@ -1,7 +1,8 @@
 """What raylax has to read and to compute at least, and what share of the machine's limits that is.
 
 The bytes are those of the packed weights, scales and padding included. An embedding of its own is
-left out, for a step reads a few rows of it; one that is also the head is read whole.
+left out, for a step reads a few rows of it; one that is also the head is read whole. Of experts
+those count that a token has.
 """
 
 from dataclasses import dataclass
@@ -67,11 +68,18 @@ def work_of(config: Any) -> dict[str, Any]:
     spec, program = artefacts.checkpoint.spec, artefacts.program
     attended = spec.heads * spec.head_dim
     untouched = program.table["w_embed"].bytes if "w_head" in program.table else 0
-    products = spec.hidden * (spec.qkv_rows + attended + 3 * spec.intermediate)
+    units = spec.layers * spec.intermediate
+    if (experts := spec.experts) is not None:
+        every = sum(program.table[name].bytes for name in ("w_experts_up", "w_experts_down"))
+        untouched += every * (experts.count - experts.chosen) // experts.count
+        sparse = len(experts.sparse(spec.layers))
+        units = sparse * (spec.intermediate + experts.chosen * experts.intermediate)
+        units += len(experts.dense) * experts.dense_intermediate
+    products = spec.hidden * (spec.layers * (spec.qkv_rows + attended) + 3 * units)
     return {
         "weight_bytes": program.bytes_of("weight", "layer") - untouched,
         "kv_bytes": program.bytes_of("state") // PAGE_SIZE,
-        "operations": 2 * spec.layers * products,
+        "operations": 2 * products,
         "attention_operations": 4 * spec.layers * attended,
         "weights": arithmetic_of(program.quantization, artefacts.checkpoint),
         "attention": ATTENTION[program.kv_dtype],
@@ -84,6 +92,7 @@ def arithmetic_of(quantization: str, checkpoint: Any) -> str:
         return WEIGHTS[quantization]
     from raylax.kernels.cpu.kept import kept
 
-    form = kept(checkpoint)["w_gate_up"].form
+    matrices = kept(checkpoint)
+    form = matrices["w_experts_up" if "w_experts_up" in matrices else "w_gate_up"].form
     plain = {"float32": "fp32", "float16": "fp32", "bfloat16": "bf16"}
     return plain[form] if isinstance(form, str) else f"int{form.bits}"
