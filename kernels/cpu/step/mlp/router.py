@@ -1,5 +1,6 @@
 """Which experts each token has, and how much each of them counts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -61,9 +62,9 @@ class Router:
                 b["routed"].store(
                     T.Select(self._there(at), b["routed"][row, at], constant(NEVER)), row, at
                 )
-            top, divisor = self._divisor(row)
+            scored = self._scored(row)
             if experts.chosen_by_scores:
-                self._score_all(row, top, divisor)
+                self._score_all(row, scored)
             if experts.groups > 1:
                 self._choose_groups(row)
             kept = Register(T.float32(0), "float32")
@@ -73,15 +74,16 @@ class Router:
                 if experts.chosen_by_scores:
                     share = Register(b["scores"][row, expert.get()], "float32")
                 else:
-                    score = self._score(splat(largest.get()), top, divisor)
-                    share = Register(self._lane(Register(score)), "float32")
+                    score = Register(scored(splat(largest.get())))
+                    share = Register(self._lane(score), "float32")
                 b["experts_of"].store(expert.get(), row, k)
                 b["shares"].store(share.get(), row, k)
                 kept.set(kept.get() + share.get())
             if experts.normalised or experts.scale != 1:
-                divided = kept.get() if experts.normalised else T.float32(1)
                 with T.serial(0, experts.chosen) as k:
-                    share = b["shares"][row, k] / divided
+                    share = b["shares"][row, k]
+                    if experts.normalised:
+                        share = share / kept.get()
                     if experts.scale != 1:
                         share = share * T.float32(experts.scale)
                     b["shares"].store(share, row, k)
@@ -92,6 +94,18 @@ class Router:
 
     def _routed(self, row: Expr, at: Expr) -> Expr:
         return self.b["routed"][row, at]
+
+    def _scored(self, row: Expr) -> Callable[[Expr], Expr]:
+        """What makes scores of a vector of a row's logits."""
+        if self.experts.scores == "sigmoid":
+            return sigmoid
+        top, divisor = self._divisor(row)
+
+        def share(logits: Expr) -> Expr:
+            below = logits - splat(top.get())
+            return exp2(below * constant(LOG2_E)) / splat(divisor.get())
+
+        return share
 
     def _divisor(self, row: Expr) -> tuple[Register, Register]:
         """The largest logit of a row, and the sum of the powers of all, beside it."""
@@ -107,19 +121,12 @@ class Router:
         whole = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
         return top, Register(whole, "float32")
 
-    def _score(self, logits: Expr, top: Register, divisor: Register) -> Expr:
-        """Of a vector of logits."""
-        if self.experts.scores == "softmax":
-            below = logits - splat(top.get())
-            return exp2(below * constant(LOG2_E)) / splat(divisor.get())
-        return sigmoid(logits)
-
-    def _score_all(self, row: Expr, top: Register, divisor: Register) -> None:
+    def _score_all(self, row: Expr, scored: Callable[[Expr], Expr]) -> None:
         """Keeps each expert's score in `scores`; it is chosen by what is in `routed` then."""
         b = self.b
         with T.serial(0, self.vectors) as j:
             at = lanes(j * 16)
-            score = Register(self._score(Register(b["routed"][row, at]).get(), top, divisor))
+            score = Register(scored(Register(b["routed"][row, at]).get()))
             b["scores"].store(score.get(), row, at)
             choice = score.get() + b["b_correction"][at] if self.experts.corrected else score.get()
             b["routed"].store(T.Select(self._there(at), choice, constant(NEVER)), row, at)
