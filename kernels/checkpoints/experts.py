@@ -18,7 +18,7 @@ from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.quantised.base import Part
 from raylax.kernels.checkpoints.quantised.microscaled import MX
-from raylax.kernels.checkpoints.tensors import widened
+from raylax.kernels.checkpoints.tensors import check_shape, widened
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.spec import DecoderSpec
 
@@ -73,7 +73,7 @@ def one_by_one(found: Mapping[str, Part], spec: DecoderSpec) -> dict[str, Part]:
     out: dict[str, Part] = {}
     for name, one in found.items():
         if together := TOGETHER.fullmatch(name):
-            check_shape(name, one, expected(one, name, spec, *together.group(2, 3)))
+            check_shape(one, name, expected(one, name, spec, *together.group(2, 3)))
             out |= of_each(one, *together.groups())
         else:
             out[name] = one
@@ -99,14 +99,6 @@ def expected(
         )
     blocks = count, rows, columns // MX
     return (*blocks, MX // 2) if part == "blocks" else blocks
-
-
-def check_shape(name: str, one: Part, shape: tuple[int, ...]) -> None:
-    """Raises CheckpointError for another one."""
-    if tuple(one.shape) != shape:
-        raise CheckpointError(
-            f"{one.file}: tensor {name}: expected shape {shape}, found {tuple(one.shape)}"
-        )
 
 
 def of_each(

@@ -68,6 +68,14 @@ class InGroups(Protocol):
 T = TypeVar("T", bound=StoredTensor)
 
 
+def check_shape(one: StoredTensor, name: str, shape: tuple[int, ...]) -> None:
+    """Raises CheckpointError for another one."""
+    if tuple(one.shape) != shape:
+        raise CheckpointError(
+            f"{one.file}: tensor {name}: expected shape {shape}, found {tuple(one.shape)}"
+        )
+
+
 def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[str, T]:
     """Those that a model has, of those that were found. Raises CheckpointError for one that is
     missing, of another shape, or of another model."""
@@ -75,10 +83,7 @@ def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[
     for name, shape in tensors_of(spec):  # a config may have any number of layers
         if (one := found.get(name)) is None:
             raise CheckpointError(f"{where}: tensor {name} of shape {shape} is missing")
-        if one.shape != shape:
-            raise CheckpointError(
-                f"{one.file}: tensor {name}: expected shape {shape}, found {one.shape}"
-            )
+        check_shape(one, name, shape)
         expected[name] = one
     tied = ("lm_head.weight",) if spec.tied_embeddings else ()
     unasked = (name for name in found if name not in expected and name not in tied)
