@@ -33,8 +33,7 @@ def show(console: Console) -> None:
     read = Table(box=None, pad_edge=False)
     for title in families.COLUMNS:
         read.add_column(title, no_wrap=True)
-    for family, architectures, *rest in families.rows():
-        first, *more = architectures.split(", ")
-        read.add_row(family, f"{first} +{len(more)}" if more else first, *rest)
+    for row in families.rows(short=True):
+        read.add_row(*row)
     console.print()
     console.print(read)

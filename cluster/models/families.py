@@ -91,10 +91,10 @@ ROWS = (
 COLUMNS = ("family", "architecture", "runs on", "also from", "calls", "thoughts")
 
 
-def rows() -> Iterator[tuple[str, ...]]:
-    """A row of COLUMNS for each."""
+def rows(short: bool = False) -> Iterator[tuple[str, ...]]:
+    """A row of COLUMNS for each. `short`: of several architectures the first, and how many more."""
     for one in ROWS:
+        first, *more = one.architectures
+        named = f"{first} +{len(more)}" if more and short else ", ".join(one.architectures)
         places = "CPU, GPU" if one.on_gpus else "CPU"
-        yield (
-            one.name, ", ".join(one.architectures), places, one.files, one.tools, one.thoughts,
-        )  # fmt: skip
+        yield one.name, named, places, one.files, one.tools, one.thoughts
