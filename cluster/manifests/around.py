@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from raylax.cluster.manifests.pods import DASHBOARD, GRPC, PART, SERVE
+from raylax.cluster.manifests.pods import DASHBOARD, GRPC, SERVE, labels_of
 from raylax.cluster.manifests.service import metadata
 from raylax.cluster.manifests.site import Pods, Site
-from raylax.cluster.manifests.words import quoted
 
 SERVES = "ray.io/serve"
 """KubeRay's label of pods with a proxy."""
@@ -33,7 +32,7 @@ def grpc_service(site: Site) -> dict[str, Any]:
         "kind": "Service",
         "metadata": metadata(site, "-grpc"),
         "spec": {
-            "selector": {**parts(site, site.routers), SERVES: "true"},
+            "selector": {**labels_of(site, site.routers), SERVES: "true"},
             "ports": [
                 {
                     "name": GRPC,
@@ -49,7 +48,7 @@ def grpc_service(site: Site) -> dict[str, Any]:
 def network_policy(site: Site) -> dict[str, Any]:
     """Clients reach HTTP and gRPC, KubeRay's operator what it asks, and our pods each other. Out go
     names, HTTPS and Kubernetes' own API."""
-    ours = {"podSelector": {"matchLabels": parts(site)}}
+    ours = {"podSelector": {"matchLabels": labels_of(site)}}
     operator = {
         "namespaceSelector": {},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}},
@@ -60,7 +59,7 @@ def network_policy(site: Site) -> dict[str, Any]:
         "kind": "NetworkPolicy",
         "metadata": metadata(site),
         "spec": {
-            "podSelector": {"matchLabels": parts(site)},
+            "podSelector": {"matchLabels": labels_of(site)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"from": [ours]},
@@ -84,7 +83,7 @@ def pod_monitor(site: Site) -> dict[str, Any]:
         "kind": "PodMonitor",
         "metadata": metadata(site),
         "spec": {
-            "selector": {"matchLabels": parts(site, site.head)},
+            "selector": {"matchLabels": labels_of(site, site.head)},
             "podMetricsEndpoints": [endpoint],
         },
     }
@@ -96,14 +95,8 @@ def disruption(site: Site, pods: Pods) -> dict[str, Any]:
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": metadata(site, f"-{pods.name}"),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": parts(site, pods)}},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels_of(site, pods)}},
     }
-
-
-def parts(site: Site, pods: Pods | None = None) -> dict[str, Any]:
-    """Labels of all our pods, or of those of one kind."""
-    kind = {} if pods is None else {PART: pods.name}
-    return {"app.kubernetes.io/part-of": quoted(site.name), **kind}
 
 
 def tcp(*ports: int) -> list[dict[str, Any]]:

@@ -30,8 +30,10 @@ OF_RAY = (
 """What `raylax serve` tells Ray, too: HAProxy in front, and no more watching than is needed."""
 
 
-def labels_of(site: Site, pods: Pods) -> dict[str, Any]:
-    return {"app.kubernetes.io/part-of": quoted(site.name), PART: pods.name}
+def labels_of(site: Site, pods: Pods | None = None) -> dict[str, Any]:
+    """Of all our pods, or of those of one kind."""
+    kind = {} if pods is None else {PART: pods.name}
+    return {"app.kubernetes.io/part-of": quoted(site.name), **kind}
 
 
 def template(site: Site, pods: Pods) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from raylax.cluster.manifests.pods import SERVE, UNPRIVILEGED, template
 from raylax.cluster.manifests.serving import serve_config
 from raylax.cluster.manifests.site import Leaf, Pods, Site
 from raylax.cluster.manifests.words import inner, quoted
+from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES
 
-OBJECT_STORE_BYTES = 128 << 20
-"""Tokens do not go through it."""
 IDLE_S = 60
 """How long a pod without a worker stays."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from raylax.cluster.application.deployment import NAME
 from raylax.cluster.manifests.site import Pods, Site
-from raylax.cluster.manifests.told import EVERY_ADDRESS
+from raylax.cluster.manifests.told import EVERYWHERE
 
 BUILDER = "raylax.cluster.application.on_pods:application"
 
@@ -13,7 +13,7 @@ def serve_config(site: Site) -> dict[str, Any]:
     """As `serve deploy` takes it, and KubeRay hands it on."""
     return {
         "proxy_location": "EveryNode",
-        "http_options": {"host": EVERY_ADDRESS, "port": site.port},
+        "http_options": {"host": EVERYWHERE, "port": site.port},
         "applications": [
             {
                 "name": NAME,

@@ -19,7 +19,8 @@ from raylax.kernels.sources.short_names import ShortName
 from raylax.kernels.sources.source import Local, Repository, source_of
 from raylax.router.access.browser_guard import ANY
 
-EVERY_ADDRESS = "0.0.0.0"
+EVERYWHERE = "0.0.0.0"
+"""The address of all of a pod's interfaces."""
 
 
 class Named(NamedTuple):
@@ -82,7 +83,7 @@ def args_of(
 ) -> dict[str, Any]:
     """Keys and values of raylax.yaml. `hosts`: by which pods ask."""
     told = config.model_dump(mode="json", exclude_unset=True)
-    told |= {"host": config.host if config.host == "::" else EVERY_ADDRESS, "routers": routers}
+    told |= {"host": config.host if config.host == "::" else EVERYWHERE, "routers": routers}
     if config.api_keys_file is None and ANY not in config.allowed_hosts:
         told["allowed_hosts"] = [*dict.fromkeys([*config.allowed_hosts, *hosts])]
     if not config.models:
