@@ -30,7 +30,7 @@ def fleet_of(workers: int, rng: random.Random) -> Fleet:
         decoding = rng.randrange(64)
         return WorkerView(
             f"worker-{number}", todo=rng.randrange(8000), running=decoding + 4, waiting=rng.randrange(8), decoding=decoding,
-            context=decoding * 900, kv=rng.randrange(300_000), kv_capacity=400_000, budget=2048,
+            context=decoding * 900, kv=rng.randrange(300_000), kv_capacity=400_000, room=2048,
             a=0.008, b=rng.uniform(4e-5, 6e-5), c=4e-5, d=5e-8, step_began=9.9, pending=rng.randrange(2000),
             pending_kv=rng.randrange(2000), pending_since=9.95, own_tokens=rng.randrange(9000), own_requests=decoding // 4,
         )  # fmt: skip

@@ -282,6 +282,8 @@ class Load:
     """Tokens in the KV pages of those."""
     step_tokens: int = 0
     """How many tokens a step may compute."""
+    prefill_room: int = 0
+    """How many of them it has for prefills beside those who decode now."""
     taken: int = 0
     """Counter of the requests that the engine has taken up: this load knows them."""
     pace: StepTime = StepTime()

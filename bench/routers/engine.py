@@ -164,6 +164,7 @@ class Engine:
         running = sum(len(one.sequences) for one in self._routers)
         load = pb.Load(
             running=running, decoding=running, context_tokens=64 * running, step_tokens=2048,
+            prefill_room=2048 - running,
             pages_total=PAGES, pages_free=PAGES - 8 * running, step=self._step,
             generated_tokens=self._generated, taken=self._taken, pace=PACE,
         )  # fmt: skip

@@ -45,6 +45,7 @@ class WorkerLoad(BaseModel):
     decoding: int = Field(description="running requests that decode")
     context_tokens: int = Field(description="tokens in the KV pages of those")
     step_tokens: int = Field(description="how many tokens a step may compute")
+    prefill_room: int = Field(description="of those, beside the requests that decode")
     taken: int = Field(description="counter of requests taken up")
     pace: Pace = Field(description="its learned pace")
     draining: bool = Field(description="it takes no new requests")

@@ -79,6 +79,7 @@ class SimulatedEngine:
             decoding=state.decoding,
             context_tokens=state.context,
             step_tokens=self.profile.budget,
+            prefill_room=self._room(state.decoding, state.context),
             pace=self._step_time,
             draining=self.draining,
         )
@@ -89,7 +90,8 @@ class SimulatedEngine:
         self.pages.evict()
         while self.pages.short > 0:
             self._preempt()
-        prefill = self._fill(self._room()) if self.filling or self.waiting else 0
+        room = self._room(self.decoding, self.context)
+        prefill = self._fill(room) if self.filling or self.waiting else 0
         self.busy = True
         return self._step_time.seconds(prefill, self.decoding, self.context)
 
@@ -114,10 +116,10 @@ class SimulatedEngine:
             del self.running[one.id]
         return done
 
-    def _room(self) -> int:
-        """Tokens of prefill that this step may have."""
-        most, target_s = self.profile.budget - self.decoding, self.profile.itl_s
-        return prefill_budget(self._step_time, self.decoding, self.context, target_s, most)
+    def _room(self, decoding: int, context: int) -> int:
+        """Tokens of prefill that a step may have beside those who decode."""
+        most, target_s = self.profile.budget - decoding, self.profile.itl_s
+        return prefill_budget(self._step_time, decoding, context, target_s, most)
 
     def _fill(self, room: int) -> int:
         """Chunks of prefill for this step; their tokens."""

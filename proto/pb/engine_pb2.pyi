@@ -813,6 +813,7 @@ class Load(_message.Message):
     ACCEPTED_TOKENS_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
     ENDED_TOKENS_FIELD_NUMBER: _builtins.int
+    PREFILL_ROOM_FIELD_NUMBER: _builtins.int
     running: _builtins.int
     waiting: _builtins.int
     queued_tokens: _builtins.int
@@ -834,6 +835,7 @@ class Load(_message.Message):
     accepted_tokens: _builtins.int
     ended: _builtins.int
     ended_tokens: _builtins.int
+    prefill_room: _builtins.int
     @_builtins.property
     def pace(self) -> Global___Pace: ...
     def __init__(
@@ -861,10 +863,11 @@ class Load(_message.Message):
         accepted_tokens: _builtins.int = ...,
         ended: _builtins.int = ...,
         ended_tokens: _builtins.int = ...,
+        prefill_room: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pace", b"pace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_tokens", b"accepted_tokens", "cached_tokens", b"cached_tokens", "context_tokens", b"context_tokens", "decoding", b"decoding", "drafted_tokens", b"drafted_tokens", "drafts", b"drafts", "draining", b"draining", "ended", b"ended", "ended_tokens", b"ended_tokens", "generated_tokens", b"generated_tokens", "pace", b"pace", "pages_cached", b"pages_cached", "pages_free", b"pages_free", "pages_total", b"pages_total", "preemptions", b"preemptions", "prompt_tokens", b"prompt_tokens", "queued_tokens", b"queued_tokens", "running", b"running", "step", b"step", "step_tokens", b"step_tokens", "taken", b"taken", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_tokens", b"accepted_tokens", "cached_tokens", b"cached_tokens", "context_tokens", b"context_tokens", "decoding", b"decoding", "drafted_tokens", b"drafted_tokens", "drafts", b"drafts", "draining", b"draining", "ended", b"ended", "ended_tokens", b"ended_tokens", "generated_tokens", b"generated_tokens", "pace", b"pace", "pages_cached", b"pages_cached", "pages_free", b"pages_free", "pages_total", b"pages_total", "preemptions", b"preemptions", "prefill_room", b"prefill_room", "prompt_tokens", b"prompt_tokens", "queued_tokens", b"queued_tokens", "running", b"running", "step", b"step", "step_tokens", b"step_tokens", "taken", b"taken", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

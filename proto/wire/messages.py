@@ -232,6 +232,6 @@ def load_from_proto(message: pb.Load) -> Load:
         m.running, m.waiting, m.queued_tokens, m.pages_total, m.pages_free, m.pages_cached, m.step,
         m.preemptions, m.prompt_tokens, m.cached_tokens, m.generated_tokens, m.ended,
         m.ended_tokens, m.drafts, m.drafted_tokens, m.accepted_tokens, m.decoding,
-        m.context_tokens, m.step_tokens, m.taken,
+        m.context_tokens, m.step_tokens, m.prefill_room, m.taken,
         StepTime(p.a, p.b, p.c, p.d), m.draining,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """Expected seconds at each worker, from its last report: what routing, admission and hedging ask.
 
 The formulas are those of the routing study (see ARCHITECTURE.md): a step of a worker takes
-`a + b*prefill + c*decoding + d*context`; prefills share what the decodes leave of a step's budget.
+`a + b*prefill + c*decoding + d*context`; how many tokens of prefill it takes beside its decodes,
+the worker says itself.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from raylax.router.fleet.table import Fleet, Reals
 NOMINAL = (0.02, 0.001, 0.002, 1e-7)
 """Seconds of a step, at a worker where none has been learned anywhere yet."""
 
-ZERO, TWO, EIGHT = np.array(0.0), np.array(2.0), np.array(8.0)
+ZERO, TWO = np.array(0.0), np.array(2.0)
 """As arrays, since numpy converts a float anew in every operation."""
 
 
@@ -46,9 +47,8 @@ class Estimate(NamedTuple):
 def estimate(fleet: Fleet, rows: npt.NDArray[np.intp]) -> Estimate:
     """The estimate of these rows of a fleet, at the fleet's `now`."""
     a, b, c, d = paces(fleet, rows)
-    decoding, budget = fleet.decoding[rows], fleet.budget[rows]
-    room = np.maximum(budget - decoding, budget / EIGHT)
-    over = a + c * decoding + d * fleet.context[rows]
+    room = fleet.room[rows]
+    over = a + c * fleet.decoding[rows] + d * fleet.context[rows]
     per_token = b + over / room
     reported, pending = fleet.todo[rows], fleet.pending[rows]
     in_step = np.minimum(reported, room)  # what the running step prefills

@@ -90,7 +90,7 @@ class Ledger:
         fleet.decoding[row], fleet.context[row] = load.decoding, load.context_tokens
         fleet.kv[row] = load.pages_used * PAGE_SIZE + load.queued_tokens
         fleet.kv_capacity[row] = max(1, load.pages_total * PAGE_SIZE)
-        fleet.budget[row] = max(1, load.step_tokens)
+        fleet.room[row] = max(1, load.prefill_room)
         self._set_step_time(row, load.pace)
         fleet.step_began[row], fleet.heard_at[row] = now - age_s, now
         fleet.ready[row] = not load.draining

@@ -30,8 +30,8 @@ class WorkerView:
     kv: float = 0.0
     """Tokens' worth of KV pages that are held, or will be by those that wait."""
     kv_capacity: float = 1.0
-    budget: float = 256.0
-    """Tokens of a step at most."""
+    room: float = 256.0
+    """Prefill tokens that a step takes beside those who decode."""
     a: float = 0.0
     b: float = 0.0
     c: float = 0.0
@@ -66,7 +66,7 @@ class Fleet:
     context: Reals
     kv: Reals
     kv_capacity: Reals
-    budget: Reals
+    room: Reals
     a: Reals
     b: Reals
     c: Reals

@@ -2,6 +2,7 @@
 
 from raylax.proto.vocabulary import Load
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
 from raylax.worker.scheduling.sequence import DECODE
 
 
@@ -16,6 +17,8 @@ def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
         else:
             prefilling += one.pending
     pool, counters = roster.pool, roster.counters
+    limits, pace = batch.limits, batch.decider.step_time.value
+    left = max(0, limits.tokens - decoding)
     return Load(
         running=len(roster.running),
         waiting=len(roster.waiting),
@@ -35,8 +38,9 @@ def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
         accepted_tokens=counters.accepted_tokens,
         decoding=decoding,
         context_tokens=contexts,
-        step_tokens=batch.limits.tokens,
+        step_tokens=limits.tokens,
+        prefill_room=prefill_budget(pace, decoding, contexts, limits.itl_s, left),
         taken=taken,
-        pace=batch.decider.step_time.value,
+        pace=pace,
         draining=draining,
     )

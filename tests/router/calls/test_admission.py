@@ -23,7 +23,7 @@ HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 def worker(todo: float) -> WorkerView:
     """A millisecond a token, in steps of 100."""
     return WorkerView(
-        "w", todo=todo, running=1, waiting=1, kv_capacity=1e6, budget=100, a=1e-6, b=1e-3
+        "w", todo=todo, running=1, waiting=1, kv_capacity=1e6, room=100, a=1e-6, b=1e-3
     )
 
 

@@ -7,7 +7,8 @@ from raylax.router.fleet.ledger import Ledger
 
 BUSY = Load(
     running=3, waiting=1, queued_tokens=100, decoding=2, context_tokens=90, step_tokens=64,
-    pages_total=40, pages_free=20, pages_cached=4, step=7, pace=StepTime(0.01, 0.001, 0.002, 1e-6),
+    prefill_room=20, pages_total=40, pages_free=20, pages_cached=4, step=7,
+    pace=StepTime(0.01, 0.001, 0.002, 1e-6),
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def test_a_report_becomes_a_row(ledger: Ledger) -> None:
     reported(ledger)
     view = ledger.fleet.view("w")
 
-    assert (view.todo, view.decoding, view.context, view.budget) == (100, 2, 90, 64)
+    assert (view.todo, view.decoding, view.context, view.room) == (100, 2, 90, 20)
     assert (view.kv, view.kv_capacity) == (16 * 16 + 100, 640)
     assert (view.a, view.b, view.c, view.d) == (0.01, 0.001, 0.002, 1e-6)
     assert (view.step_began, ledger.fleet.routers) == (9.5, 2)

@@ -17,11 +17,11 @@ from raylax.router.policies import DEFAULT, POLICIES, policy_named
 from raylax.router.policies.base import NoCandidate, RoutingChoice, RoutingRequest
 
 B = 0.1
-IDLE = WorkerView("idle", b=B, budget=64, kv_capacity=10_000)
+IDLE = WorkerView("idle", b=B, room=64, kv_capacity=10_000)
 
 
 def worker(id: str, **values: Any) -> WorkerView:
-    return WorkerView(id, **{"b": B, "budget": 64, "kv_capacity": 10_000, **values})
+    return WorkerView(id, **{"b": B, "room": 64, "kv_capacity": 10_000, **values})
 
 
 def choose(
@@ -249,6 +249,14 @@ def test_a_prefix_saves_its_prefill() -> None:
     assert expected(holder, IDLE, tokens=900, matched=(50,)) == "idle"
 
 
+def test_where_a_target_cuts_prefills_short_the_first_token_comes_later() -> None:
+    """Each of its steps carries the decodes again, whatever a full step could compute."""
+    short, long = (worker(id, a=1.0, running=4, decoding=4, room=room) for id, room in
+                   (("short", 4), ("long", 60)))  # fmt: skip
+
+    assert expected(short, long, tokens=40) == "long"
+
+
 def test_what_the_running_step_prefills_is_not_waited_for_twice() -> None:
     """`todo` is from the step's begin: near its end only the rest is left."""
     nearly_done = worker("nearly done", running=1, todo=64, step_began=-6.3)
@@ -386,7 +394,7 @@ def test_among_near_equals_most_of_the_prompt_comes_first() -> None:
 def test_a_burst_between_two_reports_spreads() -> None:
     """What was sent counts at once, before any report knows it, and no longer when one does."""
     ledger, policy, rng = Ledger(), policy_named(DEFAULT), random.Random(1)
-    load = Load(pages_total=1000, step_tokens=64, pace=StepTime(b=B))
+    load = Load(pages_total=1000, step_tokens=64, prefill_room=64, pace=StepTime(b=B))
     for name in "abc":
         ledger.opened(name)
         ledger.report(name, load, age_s=0.0, received=0, routers=1, now=0.0)

@@ -83,7 +83,19 @@ def test_load_tells_what_the_next_step_will_carry() -> None:
     load = load_of(made)
 
     assert (load.decoding, load.context_tokens, load.step_tokens) == (1, 5, 8)
-    assert load.queued_tokens == 13
+    assert (load.prefill_room, load.queued_tokens) == (7, 13)
+
+
+def test_the_room_for_prefills_is_what_the_target_leaves() -> None:
+    """All of a step where nobody decodes, then as many as the next step will have: routers expect
+    the first token by it."""
+    made = Batch(Roster(PagePool(256), Clock()), StepLimits(512, 4, itl_s=0.05), count)
+    made.decider.step_time.value = StepTime(a=0.01, b=0.001, c=0.002)
+    alone = load_of(made).prefill_room
+    made.roster.add(ask("talks", tuple(range(20)), 6))
+    made.step()
+
+    assert (alone, load_of(made).prefill_room) == (512, 38)
 
 
 def test_the_pace_is_learned_from_its_steps() -> None:
