@@ -3,7 +3,7 @@
  *     cc -O3 -march=native -pthread roofline.c -o roofline && ./roofline THREADS SECONDS MIB
  *
  * Prints one JSON line of 1e9 bytes or operations a second over all threads, a multiply-add being two.
- * Each rate is of the instructions that our kernels use on this CPU: bf16 is VDPBF16PS or else f32's FMA,
+ * Each rate is of the instructions that our kernels use on this CPU: bf16 is the faster of VDPBF16PS and f32's FMA,
  * int8 and int4 are VPDPBUSD or else VPMADDWD (8 bits) and VPMADDUBSW (4 bits) with an addition.
  * Rates that need an instruction the CPU lacks are left out. */
 #if defined(__x86_64__)
@@ -175,9 +175,14 @@ int main(int argc, char **argv) {
   struct { const char *name; double (*pass)(void *); } rates[] = {
       {"read", read_pass}, {"fp32", FP32}, {"bf16", BF16}, {"int8", INT8}, {"int4", INT4}};
   printf("{\"threads\": %d", threads);
-  for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-    if (rates[i].pass)
-      printf(", \"%s\": %.2f", rates[i].name, measure(rates[i].pass, threads, seconds, bufs, bytes) / 1e9);
+  double before = 0; /* the rate of the row above: bf16 is FP32's where its own instruction is slower */
+  for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+    if (!rates[i].pass) continue;
+    double rate = measure(rates[i].pass, threads, seconds, bufs, bytes) / 1e9;
+    if (rates[i].pass == BF16 && rate < before) rate = before;
+    printf(", \"%s\": %.2f", rates[i].name, rate);
+    before = rate;
+  }
   printf("}\n");
   return 0;
 }

@@ -64,10 +64,11 @@ class CPU:
         return architecture_of(self.triple)
 
     @property
-    def native_bf16(self) -> bool:
-        """Whether it has VDPBF16PS, which rounds like two fmas. BFDOT of aarch64 does not, so it is
-        left out (law 1)."""
-        return self.has("avx512bf16")
+    def fast_bf16(self) -> bool:
+        """Whether VDPBF16PS, which rounds like two fmas, is faster than these. On AMD's it is, on
+        Intel's it takes two to three times as long (`bench/engines/roofline.c`). BFDOT of aarch64
+        rounds otherwise, so it is left out (law 1)."""
+        return self.has("avx512bf16") and self.name.startswith("znver")
 
     @property
     def native_f16(self) -> bool:

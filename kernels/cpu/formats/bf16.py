@@ -20,7 +20,7 @@ class BF16(Dense):
     dtype, keeps, ahead = "int32", "bfloat16", 64
 
     def __init__(self, cpu: CPU) -> None:
-        super().__init__(bf16_dot(cpu.native_bf16), cpu.registers)
+        super().__init__(bf16_dot(cpu.fast_bf16), cpu.registers)
 
     def pack(self, weight: Array) -> Array:
         """Of f32, or of the bits of bf16."""

@@ -155,5 +155,5 @@ def pages_named(name: str, cpu: CPU) -> Pages:
         case "f32":
             return F32Pages()
         case "bf16":
-            return BF16Pages(cpu.native_bf16)
+            return BF16Pages(cpu.fast_bf16)
     return INT8Pages()

@@ -114,9 +114,19 @@ def test_what_a_virtual_machine_hides_is_not_used() -> None:
 
     assert lacking == ("avx512f", "avx512vnni")
     assert hidden(features, "no list of flags") == ()
-    assert whole.native_bf16 and whole.registers == 32
+    assert whole.has("avx512bf16") and whole.registers == 32
     assert not any(feature.startswith("avx512") for feature in less.features)
     assert less.registers == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "fast"),
+    [("znver4", True), ("znver5", True), ("sapphirerapids", False), ("znver3", False)]
+    + [("neoverse-v2", False)],
+)
+def test_pairs_of_bf16_are_multiplied_by_what_is_faster(name: str, fast: bool) -> None:
+    """Intel's instruction for them takes longer than two fused multiply-adds."""
+    assert cpu(name).fast_bf16 is fast
 
 
 def test_a_library_is_built_for_another_architecture(checkpoint: Path, store: Path) -> None:
