@@ -8,7 +8,7 @@ ever, and behind the mark with which calls begin nothing but a call follows.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from raylax.proto.grammar.arguments import arguments_rule, input_rule
+from raylax.proto.grammar.arguments.rule import arguments_rule, input_rule
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.rules import Rules, literal
 from raylax.proto.grammar.schema import Unenforceable

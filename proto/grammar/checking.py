@@ -9,9 +9,9 @@ from functools import cache
 from llguidance import LLMatcher, LLTokenizer
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.arguments.inputs import written_grammar
 from raylax.proto.grammar.calls import CallableTool
 from raylax.proto.grammar.constraint import Constraint
-from raylax.proto.grammar.inputs import written_grammar
 from raylax.proto.grammar.limits import LIMITS
 from raylax.proto.grammar.writing import grammar_of
 
@@ -65,4 +65,6 @@ def check(grammar: str, field: str) -> None:
 
 def plain(said: str) -> str:
     """What llguidance says, in one line, without how to turn its checks off."""
+    if said.startswith("NoExtension"):
+        return "no answer can be written in it: what it wants has no end, or cannot be"
     return " ".join(said.split()).partition(". Enable '")[0]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from raylax.proto.grammar.limits import MOST_BYTES
 from raylax.proto.grammar.schema import enforced
 from raylax.proto.grammar.style import JSON_STYLE
 
@@ -31,16 +32,28 @@ class Rules:
     def __init__(self, special: Mapping[str, int]) -> None:
         """`special`: ids of the marks that are special tokens, and must be written as those."""
         self._special, self._lines, self._count = special, list[str](), 0
+        self._size = 0
         self._others = list[dict[str, str]]()
         marks = map(re.escape, sorted(special, key=len, reverse=True))
         self._marks = re.compile(f"({'|'.join(marks)})") if special else None
 
     def add(self, name: str, body: str, attributes: str = "") -> str:
         """A rule of its own; its name, which begins like this."""
-        self._count += 1
-        made = f"{name}_{self._count}"
-        self._lines.append(f"{made}{attributes}: {body}")
+        made = self.name(name)
+        self.define(made, body, attributes)
         return made
+
+    def name(self, name: str) -> str:
+        """Of a rule that is told later, and begins like this."""
+        self._count += 1
+        return f"{name}_{self._count}"
+
+    def define(self, name: str, body: str, attributes: str = "") -> None:
+        """The rule of this name. Raises ValueError where all are larger than grammars may be."""
+        self._size += len(body)
+        if self._size > MOST_BYTES:
+            raise ValueError(f"a grammar may have {MOST_BYTES} bytes, this one has more")
+        self._lines.append(f"{name}{attributes}: {body}")
 
     def terminal(self, name: str, expression: str) -> str:
         """A terminal by a regular expression; its name."""

@@ -12,6 +12,9 @@ from itertools import count
 from typing import Any, TypeGuard
 
 from raylax.proto.grammar.formats import FORMATS
+from raylax.proto.schemas.keywords import MAPS, VALUES
+from raylax.proto.schemas.places import Unresolved
+from raylax.proto.schemas.resolved import Resolved
 
 LARGEST = 1 << 53
 """Numbers up to here are exact."""
@@ -24,10 +27,6 @@ BOUNDS = {
     "exclusiveMaximum": (min, LARGEST),
 }
 """Those of numbers, and what is close enough where they are far away."""
-MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-"""Keywords whose keys are names, and no keywords."""
-VALUES = frozenset({"const", "enum", "default", "examples", "required"})
-"""Keywords in which nothing is a schema."""
 NOT_TOLD = frozenset({"$schema", "x-guidance", "items", "additionalItems"})
 """Keywords that say nothing to llguidance, or more than they should, or are told by others."""
 UNWRITTEN = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
@@ -46,11 +45,19 @@ class Unenforceable(ValueError):
 def enforced(schema: Mapping[str, Any], strict: bool) -> dict[str, Any]:
     """The same schema for llguidance. Raises Unenforceable with the keyword for which there are no
     such words; of one that is not strict that keyword stays, for what it is worth."""
-    told = reworded(dict(schema))
+    told = reworded(resolved(schema).whole)
     assert isinstance(told, dict)
     for found in problems(told) if strict else ():
         raise Unenforceable(found)
     return told
+
+
+def resolved(schema: Mapping[str, Any]) -> Resolved:
+    """With references to places that are there. Raises Unenforceable."""
+    try:
+        return Resolved(schema)
+    except Unresolved as error:
+        raise Unenforceable(str(error)) from None
 
 
 def reworded(schema: Any) -> Any:

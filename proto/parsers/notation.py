@@ -1,13 +1,14 @@
 """Values as models write them, in JSON or in Python's way, made JSON of one form while they come.
 
 The pieces, joined, are what `json.dumps(value, ensure_ascii=False)` writes. Strings may have line
-breaks as they are. What is no value raises Deviation: numbers that no float holds, and objects that
-are nested deeper than JSON's writers go.
+breaks as they are, and a number beyond all floats is the largest one. What is no value raises
+Deviation, and so do objects that are nested deeper than JSON's writers go.
 """
 
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from raylax.proto.parsers.source import Deviation, Pieces, Source, Waiting, text_of
 
 DEEPEST = 64
+LARGEST = sys.float_info.max
 LONGEST_BARE = 4096
 """Letters of a number, which is held until it ends."""
 BARE = re.compile(r"[-+.0-9A-Za-z]*")
@@ -136,14 +138,13 @@ def bare_pieces(source: Source, notation: Notation) -> Pieces:
 
 
 def number(text: str) -> str | None:
-    """The number as JSON has it; None for what is none, or beyond all floats."""
+    """The number as JSON has it, beyond all floats the largest of them; None for what is none."""
     found = NUMBER.fullmatch(text)
     if found is None:
         return None
     if not (found[1] or found[2]):
         return str(int(text))
-    value = float(text)
-    return json.dumps(value) if math.isfinite(value) else None
+    return json.dumps(min(max(float(text), -LARGEST), LARGEST))
 
 
 def string_pieces(source: Source, notation: Notation = JSON) -> Pieces:

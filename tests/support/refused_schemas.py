@@ -36,7 +36,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 } | {
     "another place": (
         {"$ref": "https://elsewhere.test/a"},
-        "'https://elsewhere.test/a' is not present",
+        "'https://elsewhere.test/a' leads to no place",
     ),
     "what looks ahead": ({"pattern": "^(?=a)"}, "look-around"),
     "an older draft": (

@@ -5,12 +5,13 @@ other values are known once they have ended.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from raylax.proto.parsers.notation import PYTHON, quoted, rewritten
 from raylax.proto.parsers.source import Deviation, Pieces, Source, text_of
+from raylax.proto.parsers.tools.value_kinds import kinds_of_arguments
 
 LONGEST_KEY = 256
 KEY = re.compile(r"[^<>\n]*")
@@ -36,8 +37,7 @@ class PairMarks:
 
 def pair_pieces(source: Source, marks: PairMarks, schema: Mapping[str, Any]) -> Pieces:
     """The object that pairs are, without its last brace; their end is read, too."""
-    properties = schema.get("properties")
-    known = properties if isinstance(properties, Mapping) else {}
+    kinds = kinds_of_arguments(schema)
     yield "{"
     between = ""
     while not (yield from source.may_after_blank(marks.end)):
@@ -49,7 +49,7 @@ def pair_pieces(source: Source, marks: PairMarks, schema: Mapping[str, Any]) -> 
             yield from source.blank()
             yield from source.must(marks.before_value)
         yield f'{between}"{quoted(key)}": '
-        yield from value_pieces(source, marks, kinds_in(known.get(key)))
+        yield from value_pieces(source, marks, kinds.get(key, frozenset()))
         between = ", "
 
 
@@ -72,26 +72,6 @@ def until(source: Source, marks: tuple[str, ...]) -> Pieces:
     """The text up to one of these, which is read. Raises Deviation where there is none."""
     if (yield from source.up_to(marks)) is None:
         raise Deviation
-
-
-def kinds_in(schema: Any) -> frozenset[str]:
-    """The types that a value may have by its schema; none where that does not say."""
-    if not isinstance(schema, Mapping):
-        return frozenset()
-    found = set(listed(schema.get("type")))
-    for name in ("anyOf", "oneOf"):
-        for one in listed(schema.get(name)):
-            if not (inner := kinds_in(one)):
-                return frozenset()
-            found |= inner
-    values = [*listed(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]
-    if values and not found:
-        found = {"string" if isinstance(one, str) else "" for one in values}
-    return frozenset(str(one) for one in found)
-
-
-def listed(given: Any) -> Iterable[Any]:
-    return given if isinstance(given, list) else [] if given is None else [given]
 
 
 def typed(text: str, kinds: frozenset[str]) -> str:

@@ -4,6 +4,7 @@ calls of offered functions, with arguments that their schemas allow."""
 import json
 import random
 import re
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -22,11 +23,14 @@ from raylax.proto.openai.responses.tools import CustomTool, GrammarFormat
 from raylax.proto.parsers.base import ToolCall, whole
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from raylax.proto.parsers.tools.offered import CallIds, OfferedTools
+from raylax.proto.schemas.resolved import Resolved
 from raylax.proto.text.files import TextFiles
 from tests.support.paths import ROOT
 
 MODEL = ROOT / "deploy" / "demo_model"
 VOCAB, END = 512, 2
+ENOUGH = 300
+"""Tokens, behind which an answer that nobody chose ends what it can."""
 LOOK: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -72,6 +76,12 @@ def grammar_for(format: str, **fields: Any) -> str:
     return checked_grammar(form_of(body, TOOL_PARSERS[format].FORMAT, {}))
 
 
+@cache
+def closes(files: TextFiles, token: int) -> bool:
+    """Whether it ends something."""
+    return files.tokenizer().decode([token], skip_special_tokens=False)[:1] in ('"', "]", "}", ")")
+
+
 def drawn(matcher: Matcher, files: TextFiles, rng: random.Random, most: int = 4000) -> str:
     """A text of the grammar that nobody chose."""
     tokens = list[int]()
@@ -79,7 +89,10 @@ def drawn(matcher: Matcher, files: TextFiles, rng: random.Random, most: int = 40
         mask = matcher.mask()
         assert mask is not None
         bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
-        token = rng.choice(np.flatnonzero(bits).tolist())
+        open = np.flatnonzero(bits).tolist()
+        if len(tokens) > ENOUGH:
+            open = [one for one in open if closes(files, one)] or open
+        token = rng.choice(open)
         if token == END:
             break
         tokens.append(token)
@@ -137,6 +150,64 @@ def test_of_allowed_tools_one_must_be_called(
     calls = calls_in(format, drawn(matchers.matcher(grammar), files, random.Random(1)))
 
     assert {one.name for one in calls} == {"stop"}
+
+
+NESTED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "place": {"$ref": "#/$defs/Place"},
+        "places": {"type": "array", "items": {"$ref": "/$defs/Place"}, "maxItems": 2},
+        "colour": {"allOf": [{"$ref": "#/$defs/Colour"}], "description": "of the walls"},
+        "perhaps": {"anyOf": [{"$ref": "#/$defs/Colour"}, {"type": "null"}]},
+        "count": {"anyOf": [{"type": "integer", "maximum": 9}, {"type": "null"}]},
+        "kind": {"enum": ["a", 1, None]},
+        "tree": {"$ref": "#tree"},
+        "other": {"$ref": "other"},
+        "number": {"type": "number"},
+    },
+    "required": ["place", "colour", "perhaps", "count", "kind", "tree", "other", "number"],
+    "$defs": {
+        "Place": {
+            "type": "object",
+            "properties": {"x": {"type": "integer"}, "colour": {"$ref": "#/$defs/Colour"}},
+            "required": ["x", "colour"],
+        },
+        "Colour": {"type": "string", "enum": ["red", "green"]},
+        "Tree": {
+            "$anchor": "tree",
+            "anyOf": [
+                {"enum": ["leaf"]},
+                {"type": "array", "items": {"$ref": "#tree"}, "minItems": 1, "maxItems": 1},
+            ],
+        },
+        "Other": {"$id": "other", "$ref": "#/$defs/Flag", "$defs": {"Flag": {"type": "boolean"}}},
+    },
+}
+
+
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+def test_without_strict_arguments_are_what_their_schema_says(
+    files: TextFiles, matchers: Matchers, format: str
+) -> None:
+    """As it is written: names that it leaves open may come, and its references are followed."""
+    tool = {"type": "function", "function": {"name": "nest", "parameters": NESTED}}
+    grammar = grammar_for(format, tools=[tool], tool_choice="required", parallel_tool_calls=False)
+    for seed in range(20):
+        text = drawn(matchers.matcher(grammar), files, random.Random(seed))
+        parser = TOOL_PARSERS[format](OfferedTools(CallIds("x"), {"nest": NESTED}))
+        (call,) = whole([*parser.add(text), *parser.finish()])
+        assert isinstance(call, ToolCall)
+
+        jsonschema.Draft202012Validator(Resolved(NESTED).whole).validate(json.loads(call.arguments))
+
+
+@pytest.mark.parametrize("format", sorted(set(TOOL_PARSERS)))
+def test_a_reference_of_a_tool_that_leads_nowhere(format: str) -> None:
+    schema = {"properties": {"a": {"$ref": "#/$defs/X"}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    said = r"tools.1: #/properties/a/\$ref: '#/\$defs/X' leads to no place"
+    with pytest.raises(InvalidRequest, match=said):
+        grammar_for(format, tools=[TOOLS[1], tool], tool_choice="required")
 
 
 STRICT = [{**one, "function": {**one["function"], "strict": True}} for one in TOOLS]

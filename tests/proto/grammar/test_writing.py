@@ -18,6 +18,7 @@ sum: NUMBER ("+" NUMBER)*
 NUMBER: /[0-9]+/"""
 GBNF = """root ::= "yes" | maybe
 maybe ::= "per" "haps"+"""
+ENDLESS = {"$ref": "#/$defs/X", "$defs": {"X": {"allOf": [{"$ref": "#/$defs/X"}]}}}
 TAGS = {
     "triggers": ["<call"],
     "structures": [
@@ -38,6 +39,7 @@ def matchers(tmp_path_factory: pytest.TempPathFactory) -> tuple[TextFiles, Match
         ("json_schema", {"type": "object"}, '{"a": [1, 2.5, null]}', "[1]"),
         ("json_schema", {"type": "object"}, '{"a": 1, "b": 2}', '{"a":1}'),
         ("json_schema", True, "[{}]", "nothing"),
+        ("json_schema", {"$ref": "/$defs/X", "$defs": {"X": {"type": "integer"}}}, "5", '"x"'),
         ("regex", "[a-c]+[0-9]{2}", "abba12", "abba1x"),
         ("choice", ["red", 'say "no"\\'], 'say "no"\\', "blue"),
         ("grammar", ARITHMETIC, "1+22+3", "1-2"),
@@ -72,8 +74,9 @@ def test_json_may_have_other_white_space(matchers: tuple[TextFiles, Matchers]) -
     [
         ("json_schema", {"type": "objekt"}, "Invalid type: objekt"),
         ("json_schema", {"not": {"type": "string"}}, 'Unimplemented keys: ["not"]'),
-        ("json_schema", {"$ref": "#/nowhere"}, "Pointer '/nowhere' does not exist"),
-        ("json_schema", {"$ref": "http://a/b"}, "Resource 'http://a/b' is not present"),
+        ("json_schema", {"$ref": "#/nowhere"}, "#/$ref: '#/nowhere' leads to no place"),
+        ("json_schema", {"$ref": "http://a/b"}, "#/$ref: 'http://a/b' leads to no place"),
+        ("json_schema", ENDLESS, "no answer can be written in it"),
         ("json_schema", {"type": "integer", "minimum": 5, "maximum": 3}, "Unsatisfiable schema"),
         ("json_schema", {"type": "string", "format": "zorg"}, "Unknown format: zorg"),
         ("json_schema", False, "a schema is an object, found False"),

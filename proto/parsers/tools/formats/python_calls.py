@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raylax.proto.parsers.base import CallEnded, CallPiece, Content
-from raylax.proto.parsers.notation import rewritten
+from raylax.proto.parsers.notation import LARGEST, rewritten
 from raylax.proto.parsers.tools.kind import CallFormat
 from raylax.proto.parsers.tools.offered import OfferedTools
 
@@ -110,7 +110,21 @@ def call_of(node: ast.expr) -> tuple[str, dict[str, Any]]:
         node = ast.parse(node.value.strip(), mode="eval").body
     match node:
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            arguments = {one.arg: ast.literal_eval(one.value) for one in keywords if one.arg}
+            arguments = {
+                one.arg: within_floats(ast.literal_eval(one.value)) for one in keywords if one.arg
+            }
             if len(arguments) == len(keywords):
                 return name, arguments
     raise ValueError("no call with named arguments")
+
+
+def within_floats(value: Any) -> Any:
+    """A value whose numbers are the largest float at most: larger ones are none in Python."""
+    match value:
+        case float():
+            return min(max(value, -LARGEST), LARGEST)
+        case list() | tuple():
+            return [within_floats(one) for one in value]
+        case dict():
+            return {key: within_floats(one) for key, one in value.items()}
+    return value

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from dataclasses import astuple
 from typing import Any
 
@@ -129,3 +130,28 @@ def test_what_may_be_special_tokens_are_marks(kind: ToolParserKind) -> None:
 
     assert set(format.special) <= set(kind.MARKS)
     assert all(mark in around for mark in format.special)
+
+
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+def test_a_number_beyond_all_floats_is_the_largest_one(format: str) -> None:
+    """Grammars of JSON have no end of numbers: a call that must be made stays one."""
+    described = TOOL_PARSERS[format].FORMAT
+    written = {
+        "json": '{"a": -2e445648786}',
+        "python": "a=-2e445648786",
+        "pairs": "".join(
+            [described.pairs.before_key, "a", described.pairs.after_key]
+            + ["-2e445648786", described.pairs.after_value]
+        )
+        if described.pairs
+        else "",
+    }[described.arguments]
+    text = (
+        described.first + described.before_name + "f" + described.after_name + written
+        + described.after_arguments + described.last
+    )  # fmt: skip
+    parser = TOOL_PARSERS[format](offered(f={"properties": {"a": {"type": "number"}}}))
+    (call,) = whole([*parser.add(text), *parser.finish()])
+    assert isinstance(call, ToolCall)
+
+    assert json.loads(call.arguments) == {"a": -sys.float_info.max}

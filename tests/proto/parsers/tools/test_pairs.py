@@ -7,10 +7,12 @@ import pytest
 
 from raylax.proto.parsers.base import CallPiece
 from raylax.proto.parsers.tools.formats.qwen3_coder import Qwen3CoderToolParser
-from raylax.proto.parsers.tools.pairs import kinds_in, typed
+from raylax.proto.parsers.tools.pairs import typed
+from raylax.proto.parsers.tools.value_kinds import kinds_of_arguments
 from tests.support.parsing import offered
 
 TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
+DEFS = {"Text": TEXT, "Whole": WHOLE, "Itself": {"anyOf": [WHOLE, {"$ref": "#/$defs/Itself"}]}}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,12 @@ TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"
         ({"anyOf": [TEXT, {"$ref": "#/x"}]}, "true", True),
         ({"enum": ["1", "2"]}, "1", "1"),
         ({"const": 1}, "1", 1),
+        ({"enum": ["1", 2]}, "2", 2),
+        ({"$ref": "#/$defs/Text"}, "5", "5"),
+        ({"allOf": [{"$ref": "/$defs/Text"}], "description": "of a city"}, "5", "5"),
+        ({"anyOf": [{"$ref": "#/$defs/Text"}, {"type": "null"}]}, "null", None),
+        ({"$ref": "#/$defs/Itself"}, "five", "five"),
+        ({"properties": {"b": TEXT}}, "{'b': 'c'}", {"b": "c"}),
         (None, "5", 5),
         (None, "None", "None"),
         (None, '"x"', '"x"'),
@@ -40,7 +48,8 @@ TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"
 def test_the_schema_says_what_a_value_is(schema: Any, written: str, value: Any) -> None:
     """Where it does not, or the value is none of that, what looks like JSON is that, and all else a
     text."""
-    found = json.loads(typed(written, kinds_in(schema)))
+    whole = {"properties": {"a": schema}, "$defs": DEFS}
+    found = json.loads(typed(written, kinds_of_arguments(whole).get("a", frozenset())))
 
     assert (found, type(found)) == (value, type(value))
 

@@ -75,7 +75,6 @@ def test_arguments_stream_as_they_come() -> None:
     ("text", "told"),
     [
         (body('{"x": NaN}'), '{"x": '),
-        (body('{"x": 1e999}'), '{"x": '),
         (body('{"x": ' + "[" * 64 + "]" * 64 + "}"), '{"x": ' + "[" * 63),
         (body('{"x": 1, }'), '{"x": 1, '),
         (body('{"x": "never closed}') + "\n and more", None),

@@ -44,7 +44,7 @@ def test_calls(text: str, calls: list[object], size: int) -> None:
     [
         "look", "look(", "look(1)", "look(city=Rome)", "look(**x)", "look(a=1, a=2)", "x.look()",
         "other(a=1)", "[look(), other()]", "[]", "[look(), 5]", "look() or so", "I look(city='x')",
-        "look(a={1})", "look(a=1e999)", "(look())", "look(a=" + "(" * 300 + ")", "look(a='\\q')",
+        "look(a={1})", "(look())", "look(a=" + "(" * 300 + ")", "look(a='\\q')",
         "look(a='" + "x" * MOST + "')", "x" * 300 + "()", "look(a=b'x')",
     ],
 )  # fmt: skip
