@@ -1,11 +1,14 @@
 """Clients, a router and three workers to which something happens every two seconds.
 
     python bench/chaos.py [CHECKPOINT] [--seconds 300] [--requests 200] [--workers 3] [--seed 1]
+                          [--formed 0.5]
     python bench/chaos.py --cluster [ROLE ...] [BLOW ...]
 
 Each worker is a process, behind a network of ours; without a checkpoint the demo model. Every answer
-must be the one of an undisturbed run, chunk for chunk. README.md says what the rows mean. Exits with
-1 if an answer was lost or differed. `--cluster` strikes a real `raylax serve` instead, each of its
+must be the one of an undisturbed run, chunk for chunk. With `--formed` this share of them is asked
+for in a form, as JSON of a schema, by a regular expression, a grammar or a call that must be made,
+and has to have it. README.md says what the rows mean. Exits with
+1 if an answer was lost, differed or had not its form. `--cluster` strikes a real `raylax serve` instead, each of its
 processes once with KILL and once with STOP, takes memory, descriptors and the disk away, and looks
 how long it does not answer.
 """
@@ -22,21 +25,20 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import uvicorn
 from faulty.asks import Answer, Ask, Heard, asks, heard
 from faulty.blows import strike_cluster
-from faulty.ends import Ends
+from faulty.chaos_ends import ChaosEnds, report
+from faulty.forms import what_is_wrong
 from faulty.members import STRUCK
 from faulty.place import Place
 from faulty.pressure import BLOWS as CLUSTER_BLOWS
 from faulty.pressure import blows_of
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.lookup import find_model
@@ -58,20 +60,6 @@ PATIENCE_S = 120.0
 MEMBERS_EVERY_S = 0.25
 BLOWS = ("kill", "stop", "drain", "slow", "cut")
 CLOCK = time.monotonic
-
-
-ENDS = ("answered", "moved", "lost", "different")
-
-
-@dataclass
-class ChaosEnds(Ends):
-    """What became of the requests: ENDS; those that moved are among those that were answered."""
-
-    gaps: dict[str, list[float]] = field(
-        default_factory=lambda: {"kill": [], "hang": [], "drain": [], "again": [], "no other": []}
-    )
-    """Seconds from the last token before a worker was lost to the first one after, as clients had
-    them."""
 
 
 class Cluster:
@@ -196,6 +184,10 @@ async def ask_on(
         ends.note("answered")
         if said.answer != want:
             ends.note("different", f"{ask}:\n  {said.answer}\n  {want}")
+        if ask.form is not None:
+            ends.note("formed")
+            if (wrong := what_is_wrong(ask.form, said.answer)) is not None:
+                ends.note("formless", f"{ask}: {wrong}")
         note_moves(ends, service, said)
 
 
@@ -203,7 +195,7 @@ async def chaos(options: argparse.Namespace, checkpoint: Path, console: Console)
     token, rng, ends = secrets.token_hex(16), random.Random(options.seed), ChaosEnds()
     places = [Place(i, checkpoint, token) for i in range(options.workers)]
     cluster, blows = Cluster(places, checkpoint, token, options.seed), Counter[str]()
-    wanted = asks(options.requests, options.seed)
+    wanted = asks(options.requests, options.seed, options.formed)
     async with (
         running(cluster) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
@@ -257,26 +249,6 @@ async def chaos(options: argparse.Namespace, checkpoint: Path, console: Console)
     return ends
 
 
-def report(ends: ChaosEnds, blows: Counter[str], console: Console) -> None:
-    console.print("blows: " + ", ".join(f"{blow} {count}" for blow, count in sorted(blows.items())))
-    table = Table(*ENDS)
-    table.add_row(*(str(ends.counts[end]) for end in ENDS))
-    console.print(table)
-    gaps = Table("gap in a stream", "count", "median s", "p99 s", "worst s")
-    for kind, seconds in ends.gaps.items():
-        if seconds:
-            ordered = sorted(seconds)
-            ranks = (
-                ordered[len(ordered) // 2],
-                ordered[int(0.99 * (len(ordered) - 1))],
-                ordered[-1],
-            )
-            gaps.add_row(kind, str(len(ordered)), *(f"{s:.2f}" for s in ranks))
-    console.print(gaps)
-    for what in ends.wrong:
-        console.print(what, markup=False, soft_wrap=True)
-
-
 def struck(options: argparse.Namespace) -> bool:
     """Whether a real cluster stands every blow. Roles and blows may be named: `router KILL`."""
     named = {str(role): role for role in STRUCK}
@@ -294,6 +266,7 @@ def main() -> None:
     parser.add_argument("checkpoint", nargs="?", help="a checkpoint directory (the demo model)")
     parser.add_argument("--seconds", type=float, default=300.0, help="of disturbance (300)")
     parser.add_argument("--requests", type=int, default=200, help="different ones (200)")
+    parser.add_argument("--formed", type=float, default=0.0, help="share with a form (0)")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between blows (2)")
     parser.add_argument("--seed", type=int, default=1)
