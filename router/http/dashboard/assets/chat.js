@@ -12,6 +12,7 @@ const FIELDS = [
   ["max_tokens", "Most tokens", { min: 1, step: 1, value: 256 }],
   ["seed", "Seed", { step: 1, placeholder: "any" }],
 ];
+const CHOICES = [["auto", "as the model likes"], ["required", "at least one"], ["none", "none"]];
 
 export function chat() {
   const models = h("select", { id: "chat-model" });
@@ -19,6 +20,7 @@ export function chat() {
   const system = h("textarea", { id: "chat-system", rows: 2, placeholder: "You are …" });
   const schema = h("textarea", { id: "chat-schema", rows: 4, spellcheck: "false", class: "code", placeholder: '{"type": "object", "properties": {"city": {"type": "string"}}}' });
   const tools = h("textarea", { id: "chat-tools", rows: 4, spellcheck: "false", class: "code", placeholder: '[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]' });
+  const choice = h("select", { id: "chat-choice" });
   const logprobs = h("input", { id: "chat-logprobs", type: "checkbox", checked: true });
   const settings = h(
     "form", { class: "panel chat-settings", "aria-label": "How to answer", onsubmit: (event) => event.preventDefault() },
@@ -27,7 +29,7 @@ export function chat() {
     h("label", { class: "check" }, logprobs, "Token probabilities"),
     field("chat-system", "System message", system),
     h("details", {}, h("summary", {}, "JSON schema"), field("chat-schema", "The answer is JSON that this schema allows", schema)),
-    h("details", {}, h("summary", {}, "Tools"), field("chat-tools", "Functions that the model may call", tools)),
+    h("details", {}, h("summary", {}, "Tools"), field("chat-tools", "Functions that the model may call", tools), field("chat-choice", "Calls", choice)),
   );
   const empty = h("p", { class: "empty" }, "Say something. With token probabilities on, point at a token, or move there with the arrow keys, to see what else might have come.");
   const log = h("div", { class: "chat-log", tabindex: "0", role: "log", "aria-label": "Conversation" }, empty);
@@ -41,6 +43,16 @@ export function chat() {
   let messages = [];
   let running = null;
   let asked = false;
+
+  /** Each function may be the one that must be called. */
+  function offer() {
+    const chosen = choice.value;
+    const names = functionsIn(tools.value).map((name) => [`function ${name}`, `${name}, always`]);
+    choice.replaceChildren(...[...CHOICES, ...names].map(([value, label]) => h("option", { value }, label)));
+    choice.value = [...choice.options].some(({ value }) => value === chosen) ? chosen : "auto";
+  }
+  tools.addEventListener("input", offer);
+  offer();
 
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -62,7 +74,7 @@ export function chat() {
     told.messages = [...(system.value.trim() ? [{ role: "system", content: system.value }] : []), ...messages];
     if (logprobs.checked) Object.assign(told, { logprobs: true, top_logprobs: TOP });
     if (schema.value.trim()) told.response_format = { type: "json_schema", json_schema: { name: "answer", schema: parsed("JSON schema", schema.value) } };
-    if (tools.value.trim()) told.tools = parsed("Tools", tools.value);
+    if (tools.value.trim()) Object.assign(told, { tools: parsed("Tools", tools.value), tool_choice: chosen(choice.value) });
     return told;
   }
 
@@ -118,6 +130,17 @@ function parsed(name, text) {
     return JSON.parse(text);
   } catch (error) {
     throw new Error(`${name}: ${error.message}`);
+  }
+}
+
+const chosen = (value) => (CHOICES.some(([word]) => word === value) ? value : { type: "function", function: { name: value.slice("function ".length) } });
+
+/** Their names, as far as the text of tools is one yet. */
+function functionsIn(text) {
+  try {
+    return JSON.parse(text).map((tool) => tool.function.name).filter((name) => typeof name === "string" && name);
+  } catch {
+    return [];
   }
 }
 

@@ -1,5 +1,6 @@
 """The chat of the page, in a real Chromium."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,47 @@ async def test_a_schema_and_what_is_wrong_with_one(opened: Opened) -> None:
 
     assert told["response_format"]["json_schema"]["schema"] == {"enum": ["yes"]}
     assert (told["tools"], told["logprobs"]) == ([], True)
+    assert told["tool_choice"] == "auto"
+
+
+LOOK = [{"type": "function", "function": {"name": name}} for name in ("look", "stop")]
+
+
+async def test_which_functions_are_called_can_be_said(opened: Opened) -> None:
+    """None, any or a certain one of those that are offered now; what must be called is."""
+    page = opened.page
+    await opened.go("chat")
+    await page.get_by_text("Tools", exact=True).click()
+    tools, choice = (
+        page.get_by_label("Functions that the model may call"),
+        page.get_by_label("Calls"),
+    )
+    await tools.fill("[{")
+    await expect(choice.get_by_role("option")).to_have_text(
+        ["as the model likes", "at least one", "none"]
+    )
+    await tools.fill(json.dumps(LOOK))
+    asked = []
+    for label, name in (("stop, always", "stop("), ("look, always", "look("), ("none", None)):
+        await choice.select_option(label=label)
+        async with page.expect_request("**/v1/chat/completions") as sent:
+            await say(page, "Now")
+        body: Any = (await sent.value).post_data_json
+        asked.append(body["tool_choice"])
+        if name:
+            await expect(page.locator(".tools").last).to_contain_text(name)
+        await expect(page.get_by_role("button", name="Send")).to_be_enabled()
+        await page.get_by_role("button", name="New chat").click()
+    await choice.select_option(label="stop, always")
+    await tools.fill(json.dumps(LOOK[:1]))
+    await expect(choice).to_have_value("auto")
+
+    assert asked == [
+        {"type": "function", "function": {"name": "stop"}},
+        {"type": "function", "function": {"name": "look"}},
+        "none",
+    ]
+    assert opened.complaints == []
 
 
 async def test_what_a_model_says_is_text(opened: Opened) -> None:
