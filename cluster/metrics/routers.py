@@ -64,4 +64,5 @@ class RouterReports:
         together = added_up(told)
         for model in together.models.values():
             model.gauges = dict.fromkeys(model.gauges, 0)
+        together.batches.open = together.batches.running = 0
         return together

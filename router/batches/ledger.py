@@ -39,6 +39,7 @@ class BatchLedger:
     ) -> None:
         self.tenant, self.path, self.record, self.lease = tenant, path, record, lease
         self.results = Results(path / OUTPUT, path / ERRORS)
+        self._found = dict(self.results.counts)
         self._room = tenant.room + self.results.bytes
         self._stopped = False
 
@@ -90,6 +91,14 @@ class BatchLedger:
             said = f"your files may have {most} bytes together: there is no room for the answer"
             result = unanswered(self.record.batch.id, line.number, line.custom_id, NO_ROOM, said)
         self.results.add(result)
+
+    @property
+    def added(self) -> dict[str, int]:
+        """Lines that have got their result here, by what that is."""
+        return {
+            name: self.results.counts[failed] - self._found[failed]
+            for name, failed in (("completed", False), ("failed", True))
+        }
 
     def keep(self) -> None:
         """What has come outlives the machine's failure, and is counted where others see it."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ from raylax.router.calls.models import Models
 from raylax.router.files.disk import aside
 from raylax.router.files.storage import OpenBatch, Storage
 from raylax.router.files.sweeping import sweep
+from raylax.router.observe.measures import BatchMeasures
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
@@ -43,6 +45,7 @@ class BatchRunner:
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._ledgers: dict[str, BatchLedger] = {}
         self._rests: dict[str, float] = {}
+        self._ended, self._requests = Counter[str](), Counter[str]()
         self._swept = -SWEEP_EVERY_S
         self._closing = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -61,6 +64,7 @@ class BatchRunner:
         for run in runs:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
+        self._measure(self._models.batches.open)
 
     async def _keep_looking(self, storage: Storage) -> None:
         while not self._closing.is_set():
@@ -82,6 +86,15 @@ class BatchRunner:
         for one in to_take(found, self._runs.keys() | self._rests.keys(), busy):
             if not self._closing.is_set() and await self._took(storage, one):
                 busy.add(one.folder)
+        self._measure(len(found))
+
+    def _measure(self, open: int) -> None:
+        requests = self._requests.copy()
+        for ledger in self._ledgers.values():
+            requests.update(ledger.added)
+        self._models.batches = BatchMeasures(
+            open=open, running=len(self._runs), ended=self._ended, requests=requests
+        )
 
     async def _took(self, storage: Storage, one: OpenBatch) -> bool:
         """Whether the batch runs here from now on."""
@@ -109,10 +122,12 @@ class BatchRunner:
         id = ledger.record.batch.id
         try:
             await run_batch(ledger, caller, self._answers)
+            self._ended[ledger.record.batch.status] += 1
         except* (OSError, ValueError) as failed:
             self._rest(id, failed.exceptions[0])
         finally:
             ledger.close()
+            self._requests.update(ledger.added)
             del self._runs[id], self._ledgers[id]
 
 

@@ -27,7 +27,7 @@ from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.call_trace import router_trace
 from raylax.router.observe.exporter import telemetry
-from raylax.router.observe.measures import RouterMeasures
+from raylax.router.observe.measures import BatchMeasures, RouterMeasures
 from raylax.router.observe.timeline import Timelines
 from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import PromptPool
@@ -85,6 +85,8 @@ class Models:
             self.config.share_prefixes,
         )
         self.peers = Peers(self.config.token)
+        self.batches = BatchMeasures()
+        """Of this router; written by who runs batches, twice a second."""
 
     def change_keys(self, keys: Sequence[Key]) -> None:
         """These are the keys from now on. Calls that run go on, and count as before."""
@@ -150,7 +152,7 @@ class Models:
     def own_measures(self) -> RouterMeasures:
         """What this router measures."""
         models = {service.name: service.measures for service in self.services}
-        return RouterMeasures(router=self.peers.address, models=models)
+        return RouterMeasures(router=self.peers.address, models=models, batches=self.batches)
 
     @property
     def held(self) -> dict[str, int]:

@@ -17,10 +17,15 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from raylax.proto.openai.batches.batch import ENDED
 from raylax.router.observe.measures import (
+    BATCH_REQUESTS,
+    BATCHES,
+    BATCHES_ENDED,
     COUNTERS,
     GAUGES,
     HISTOGRAMS,
+    BatchMeasures,
     HistogramMeasures,
     RouterMeasures,
 )
@@ -28,6 +33,7 @@ from raylax.router.observe.measures import (
 END = b"# EOF\n"
 """Of a text of OpenMetrics."""
 LABELS = ["model_name"]
+OUTCOMES = ("completed", "failed")
 
 
 class Families(Collector):
@@ -88,7 +94,7 @@ def is_zero(parameter: str) -> bool:
 
 
 def families(measures: RouterMeasures) -> Iterator[Metric]:
-    """Of each name one family, with the label `model_name`."""
+    """Of each name one family, with the label `model_name` but for those of batches."""
     models = measures.models.items()
     for name, kind in HISTOGRAMS.items():
         histogram = HistogramMetricFamily(name, kind.text, labels=LABELS)
@@ -107,6 +113,23 @@ def families(measures: RouterMeasures) -> Iterator[Metric]:
         for model, measured in models:
             gauge.add_metric([model], measured.gauges[name])
         yield gauge
+    yield from of_batches(measures.batches)
+
+
+def of_batches(measured: BatchMeasures) -> Iterator[Metric]:
+    """A batch may ask several models: these have no label of one."""
+    now = GaugeMetricFamily(BATCHES, "Batches that have not ended", labels=["state"])
+    now.add_metric(["queued"], max(0, measured.open - measured.running))
+    now.add_metric(["running"], measured.running)
+    yield now
+    for name, said, label, known, counts in (
+        (BATCHES_ENDED, "Batches that have ended", "status", sorted(ENDED), measured.ended),
+        (BATCH_REQUESTS, "Lines of batches", "outcome", OUTCOMES, measured.requests),
+    ):
+        counter = CounterMetricFamily(name, said, labels=[label])
+        for value in known:
+            counter.add_metric([value], counts.get(value, 0))
+        yield counter
 
 
 def buckets_of(

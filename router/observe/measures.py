@@ -63,6 +63,9 @@ GAUGES = {
     WAITING: "Calls that wait until they are let through to the workers",
 }
 
+BATCHES, BATCHES_ENDED = "raylax_batches", "raylax_batches_ended"
+BATCH_REQUESTS = "raylax_batch_requests"
+
 
 class Exemplar(NamedTuple):
     """One of the values in a bucket."""
@@ -111,12 +114,34 @@ class ModelMeasures(BaseModel):
             self.gauges[name] = self.gauges.get(name, 0) + number
 
 
+class BatchMeasures(BaseModel):
+    """What became of the batches of a directory that routers share."""
+
+    open: int = 0
+    """That have not ended: every router sees all of them."""
+    running: int = 0
+    """Of those, in the router itself."""
+    ended: dict[str, int] = {}
+    """Of those that it ran, by how they ended."""
+    requests: dict[str, int] = {}
+    """Lines that it has answered, by whether that was an error: completed, failed."""
+
+    def add(self, other: "BatchMeasures") -> None:
+        """Those of another router of the same directory."""
+        self.open = max(self.open, other.open)
+        self.running += other.running
+        for mine, others in ((self.ended, other.ended), (self.requests, other.requests)):
+            for name, count in others.items():
+                mine[name] = mine.get(name, 0) + count
+
+
 class RouterMeasures(BaseModel):
     """What one router has measured since its start, or several together."""
 
     router: str
     """Where other routers ask it; of several, of the first one."""
     models: dict[str, ModelMeasures]
+    batches: BatchMeasures = BatchMeasures()
 
 
 class RunningRequest(BaseModel):
@@ -158,6 +183,7 @@ def added_up(measures: Iterable[RouterMeasures]) -> RouterMeasures:
     """Those of several routers as one: all that a router measures can be added."""
     first, *others = [one.model_copy(deep=True) for one in measures]
     for other in others:
+        first.batches.add(other.batches)
         for model, measured in other.models.items():
             if (mine := first.models.get(model)) is None:
                 first.models[model] = measured

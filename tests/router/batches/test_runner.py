@@ -161,3 +161,33 @@ async def test_who_is_told_to_stop_leaves_the_batch_as_it_is(
 
     assert told.status == "validating"
     assert [again.id for again in storage.open_batches()] == [batch.id]
+
+
+async def test_batches_and_their_lines_are_counted(checkpoint: Path, tmp_path: Path) -> None:
+    """Each line once, though two routers have answered them; what waits for another one of its
+    tenant is queued."""
+    lines = [line(f"ask {n}") for n in range(6)]
+    lines[4]["body"]["max_tokens"] = -1
+    async with (
+        running_router(checkpoint, files=str(tmp_path), batch_lines=1) as rig,
+        openai_client_of(rig) as client,
+    ):
+        async with running_batches(rig):
+            rig.workers[0].hold(steps=0)
+            first, second = [await sent(client, jsonl(lines)) for _ in range(2)]
+            await until(lambda: rig.models.batches.open == 2)
+            await until(lambda: rig.models.batches.running == 1)
+            rig.workers[0].let_go()
+            await until(lambda: rig.models.batches.requests.get("completed", 0) > 0)
+        before = rig.models.batches
+        assert before.running == 0
+        async with running_batches(rig):
+            await ended(client, first.id)
+            await ended(client, second.id)
+            await until(lambda: rig.models.batches.open == 0)
+            after = rig.models.batches
+        both = before.model_copy(deep=True)
+        both.add(after)
+
+    assert both.ended == {"completed": 2}
+    assert both.requests == {"completed": 10, "failed": 2}

@@ -13,6 +13,9 @@ from prometheus_client.samples import Sample
 from raylax.router.observe.exposition import Format, families, format_of
 from raylax.router.observe.measures import (
     ASKED_N,
+    BATCH_REQUESTS,
+    BATCHES,
+    BATCHES_ENDED,
     COMPUTED,
     COUNTERS,
     DECODE,
@@ -25,6 +28,7 @@ from raylax.router.observe.measures import (
     PROMPT,
     QUEUE,
     TPOT,
+    BatchMeasures,
     RouterMeasures,
     added_up,
 )
@@ -95,7 +99,8 @@ async def test_every_series_has_the_models_name(client: httpx.AsyncClient) -> No
     text = await metrics_of(client)
     read = [one for family in text_string_to_metric_families(text) for one in family.samples]
 
-    assert {one.labels.get("model_name") for one in read} == {"tiny"}
+    of_models = [one for one in read if not one.name.startswith("raylax_batch")]
+    assert {one.labels.get("model_name") for one in of_models} == {"tiny"}
 
 
 async def test_who_accepts_openmetrics_gets_the_ids_of_traces(client: httpx.AsyncClient) -> None:
@@ -157,6 +162,20 @@ def test_what_routers_measure_can_be_added() -> None:
     assert both.models["big"].counters["vllm:request_success"] == {"stop": 2}
 
 
+def test_batches_of_routers_are_added() -> None:
+    """All see the same ones that are open; each has its own that it runs."""
+    one, other = measured("a"), measured("b")
+    one.batches = BatchMeasures(open=5, running=1, ended={"failed": 1}, requests={"completed": 9})
+    other.batches = BatchMeasures(open=4, running=2, requests={"completed": 1, "failed": 3})
+    written = Format().written(families(added_up([one, other]))).decode()
+
+    assert 'raylax_batches{state="queued"} 2.0' in written
+    assert 'raylax_batches{state="running"} 3.0' in written
+    assert 'raylax_batches_ended_total{status="failed"} 1.0' in written
+    assert 'raylax_batch_requests_total{outcome="completed"} 10.0' in written
+    assert 'raylax_batch_requests_total{outcome="failed"} 3.0' in written
+
+
 def test_measures_are_the_same_after_their_way_to_another_router() -> None:
     told = measured("a", 0.2, 0.3, trace_id="1")
 
@@ -171,7 +190,8 @@ def form(request: pytest.FixtureRequest) -> Iterator[Format]:
 def test_every_family_is_described_once_in_either_form(form: Format) -> None:
     text = form.written(families(measured("a", 0.5))).decode() + form.end.decode()
     described = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
-    plain = {name if form.is_openmetrics else f"{name}_total" for name in COUNTERS}
+    counters = (*COUNTERS, BATCHES_ENDED, BATCH_REQUESTS)
+    plain = {name if form.is_openmetrics else f"{name}_total" for name in counters}
 
     assert len(described) == len(set(described))
-    assert set(described) == HISTOGRAMS.keys() | plain | GAUGES.keys()
+    assert set(described) == HISTOGRAMS.keys() | plain | GAUGES.keys() | {BATCHES}
