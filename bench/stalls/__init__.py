@@ -1,0 +1,1 @@
+"""Streams beside long prompts: what `bench/stall.py` is made of."""
