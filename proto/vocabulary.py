@@ -189,6 +189,19 @@ class TokenLogprobs:
     top: tuple[tuple[int, float], ...] = ()
 
 
+class Cuts(NamedTuple):
+    """How a prompt was computed, some of whose steps were cut for those who decoded beside it."""
+
+    steps: int
+    """That computed some of it."""
+    cut: int
+    """Of those, in which more of it was left out than its part of a full step."""
+    target_s: float
+    """Within which others' next token was to come, in the last of those."""
+    beyond: int
+    """Of those, in which that was not possible: the prompt had the least that it always has."""
+
+
 class Delta(NamedTuple):
     """What a step added to one request. The last delta of a request carries `finish`."""
 
@@ -217,6 +230,8 @@ class Delta(NamedTuple):
     prompt_logprobs: tuple[TokenLogprobs, ...] = ()
     """Of the prompt's tokens but the first, if they were asked for; on a request's first delta with
     tokens, or with its finish."""
+    cuts: Cuts | None = None
+    """On a request's first delta with tokens; None: no step of its prompt was cut."""
 
     @property
     def is_one_token(self) -> bool:
@@ -224,7 +239,7 @@ class Delta(NamedTuple):
         return (
             len(self.token_ids) == 1
             and self.finish is None
-            and not (self.logprobs or self.cached_tokens or self.prompt_logprobs)
+            and not (self.logprobs or self.cached_tokens or self.prompt_logprobs or self.cuts)
         )
 
 

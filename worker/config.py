@@ -15,7 +15,7 @@ from raylax.worker.opt_flags import flags_of
 from raylax.worker.option_rules import (
     COUNT,
     COUNT_OR_ALL,
-    DURATION,
+    DURATION_OR_AUTO,
     PAGE,
     PATHS,
     POSITIVE,
@@ -148,9 +148,11 @@ class EngineConfig:
     """Whose state an embedding is: the last token's, a mean over all, or (cls) the first token's.
     auto: as the files of sentence-transformers say, else the last one's. For a mean, and for the
     first token, all of a text is computed, whatever the prefix cache has of it."""
-    target_itl_ms: float | None = option(None, DURATION)
+    target_itl_ms: float | Literal["auto"] = option("auto", DURATION_OR_AUTO)
     """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
-    eighth of its time at least. 0, and inferred: any, steps are as full as they may be."""
+    eighth of its time at least. auto: three times what its decodes take alone, as it was learned of
+    this machine. 0: any, steps are as full as they may be. Where only requests of the class low
+    decode, a step may take three times as long."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, OPT)

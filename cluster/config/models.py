@@ -45,7 +45,7 @@ class ModelSettings(Section):
     itl_p99_ms: float | None = Field(None, gt=0)
     """Between two tokens, the mean of an answer. Workers are added for it, and prefills leave the
     steps of others so short (`engine.target_itl_ms`, if that is not set); null: ten steps of an
-    empty batch, and as much of a step as there is."""
+    empty batch, and `engine.target_itl_ms` is auto."""
     scaling_weight: float = Field(1.0, gt=0)
     """What it is worth that this model is in time, compared with others in `autoscaling.pool`."""
     scaling_cost: float | None = Field(None, gt=0)
@@ -137,7 +137,8 @@ class ModelSettings(Section):
     def engine_config(self, threads: int | None) -> EngineConfig:
         """What each worker's engine is told; without `threads` it looks for itself how many cores
         there are. Raises ConfigError, a ValueError."""
-        inferred = {"threads": threads, "target_itl_ms": self.itl_p99_ms, **ENGINE_DEFAULTS}
+        target_itl_ms = "auto" if self.itl_p99_ms is None else self.itl_p99_ms
+        inferred = {"threads": threads, "target_itl_ms": target_itl_ms, **ENGINE_DEFAULTS}
         given = {name: value for name, value in self.engine.items() if value is not None}
         own = self.model_dump(mode="json", include=set(OF_THE_ENGINE), exclude_none=True)
         return EngineConfig.from_dict({**inferred, **given, **own})

@@ -16,8 +16,9 @@ from raylax.cluster.simulate.profile import Profile
 from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.proto.pages import PAGE_SIZE
-from raylax.proto.vocabulary import Load
-from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
+from raylax.proto.vocabulary import Load, Priority
+from raylax.worker.scheduling.decision.prefill_budget import prefill_budget, step_target
+from raylax.worker.scheduling.decision.prefill_time import PrefillTime
 
 
 class SimulatedState(NamedTuple):
@@ -38,6 +39,7 @@ class SimulatedEngine:
 
     def __init__(self, profile: Profile) -> None:
         self.profile, self._step_time = profile, profile.step_time
+        self._prefill_time = PrefillTime(profile.b)
         self.pages = Pages(profile.kv)
         self.waiting: deque[SimulatedSequence] = deque()
         self.running: dict[str, SimulatedSequence] = {}  # in order of admission
@@ -118,8 +120,10 @@ class SimulatedEngine:
 
     def _room(self, decoding: int, context: int) -> int:
         """Tokens of prefill that a step may have beside those who decode."""
-        most, target_s = self.profile.budget - decoding, self.profile.itl_s
-        return prefill_budget(self._step_time, decoding, context, target_s, most)
+        most, classes = self.profile.budget - decoding, {Priority.NORMAL} if decoding else ()
+        quiet_s = self._step_time.seconds(0, decoding, context)
+        target_s = step_target(quiet_s, self.profile.itl_s, classes)
+        return prefill_budget(quiet_s, self._prefill_time, decoding, 0, target_s, most).tokens
 
     def _fill(self, room: int) -> int:
         """Chunks of prefill for this step; their tokens."""

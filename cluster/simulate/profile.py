@@ -5,6 +5,7 @@ comes from a worker itself, which learns its pace from real steps: in a file, or
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,15 +31,15 @@ class Profile:
     sequences: int
     """Sequences that run at once."""
     itl_s: float | None = None
-    """Seconds that a step with decodes may take; null: any."""
+    """Seconds that a step with decodes may take; null: by what the decodes take; 0: any."""
 
     def __post_init__(self) -> None:
         if min(self.a, self.c, self.d) < 0 or self.b <= 0:
             raise ValueError(f"seconds must not be negative, nor b zero, found {self}")
         if not 1 <= self.sequences <= self.budget:
             raise ValueError(f"budget must be at least sequences, found {self}")
-        if self.itl_s is not None and self.itl_s <= 0:
-            raise ValueError(f"itl_s must be above 0, found {self}")
+        if self.itl_s is not None and not 0 <= self.itl_s < math.inf:
+            raise ValueError(f"itl_s must be seconds, 0 or more, or null, found {self}")
 
     @property
     def step_time(self) -> StepTime:
@@ -57,7 +58,7 @@ class Profile:
             budget=load["step_tokens"],
             kv=kv,
             sequences=config["max_num_sequence"],
-            itl_s=itl_ms / 1000 if itl_ms else None,
+            itl_s=None if itl_ms == "auto" else itl_ms / 1000,
         )
 
     def as_json(self) -> str:

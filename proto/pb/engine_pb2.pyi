@@ -708,6 +708,7 @@ class Delta(_message.Message):
     DRAFTS_FIELD_NUMBER: _builtins.int
     DRAFTED_FIELD_NUMBER: _builtins.int
     PROMPT_LOGPROBS_FIELD_NUMBER: _builtins.int
+    CUTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     finish: _builtins.str
     """"" while the request goes on, else stop, length, abort or error"""
@@ -733,6 +734,10 @@ class Delta(_message.Message):
     def prompt_logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprobs]:
         """but of its first token"""
 
+    @_builtins.property
+    def cuts(self) -> Global___Cuts:
+        """with its first token, if there were any"""
+
     def __init__(
         self,
         *,
@@ -749,14 +754,45 @@ class Delta(_message.Message):
         drafts: _builtins.int = ...,
         drafted: _builtins.int = ...,
         prompt_logprobs: _abc.Iterable[Global___TokenLogprobs] | None = ...,
+        cuts: Global___Cuts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cuts", b"cuts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "drafted", b"drafted", "drafts", b"drafts", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "prompt_logprobs", b"prompt_logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "cuts", b"cuts", "drafted", b"drafted", "drafts", b"drafts", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "prompt_logprobs", b"prompt_logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Delta: _TypeAlias = Delta  # noqa: Y015
+
+@_typing.final
+class Cuts(_message.Message):
+    """Of a prompt: see `Cuts` in proto/vocabulary.py."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    TARGET_S_FIELD_NUMBER: _builtins.int
+    BEYOND_FIELD_NUMBER: _builtins.int
+    steps: _builtins.int
+    cut: _builtins.int
+    target_s: _builtins.float
+    beyond: _builtins.int
+    def __init__(
+        self,
+        *,
+        steps: _builtins.int = ...,
+        cut: _builtins.int = ...,
+        target_s: _builtins.float = ...,
+        beyond: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beyond", b"beyond", "cut", b"cut", "steps", b"steps", "target_s", b"target_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cuts: _TypeAlias = Cuts  # noqa: Y015
 
 @_typing.final
 class TokenLogprobs(_message.Message):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import (
+    Cuts,
     Delta,
     Fault,
     Finish,
@@ -162,6 +163,7 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
         accepted=delta.accepted,
         drafts=delta.drafts,
         drafted=delta.drafted,
+        cuts=None if delta.cuts is None else pb.Cuts(**delta.cuts._asdict()),
     )
 
 
@@ -186,6 +188,9 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
     )
     if scored := message.prompt_logprobs:
         going_on = going_on._replace(prompt_logprobs=logprobs_from_proto(scored))
+    if message.HasField("cuts"):
+        c = message.cuts
+        going_on = going_on._replace(cuts=Cuts(c.steps, c.cut, c.target_s, c.beyond))
     if finish is None:
         return going_on
     return going_on._replace(

@@ -229,7 +229,7 @@ class CallRunner:
             self._dispatcher.settle(entry, worker)
         if entry.unheard and delta.token_ids:
             entry.unheard = False
-            self._timeline.first_token(delta.request_id, worker, delta.cached_tokens)
+            self._timeline.first_token(worker, delta)
         if entry.moves:  # what was cached for the second start says nothing about the first
             delta = delta._replace(cached_tokens=0)
         if delta.token_ids and not entry.emitted:

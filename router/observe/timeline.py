@@ -11,7 +11,7 @@ import numpy as np
 from raylax.proto.errors import NotFound, shown
 from raylax.proto.shares import ShareOf, Shares, equal
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
-from raylax.proto.vocabulary import Delta
+from raylax.proto.vocabulary import Cuts, Delta
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies.base import RoutingChoice
 
@@ -53,6 +53,15 @@ class Decision:
     def _candidate(self, at: int) -> Candidate:
         terms = {name: rounded(values.item(at)) for name, values in self._terms.items()}
         return Candidate(self._workers[at], rounded(self._ages_s.item(at)), terms)
+
+
+def in_words(cuts: Cuts) -> str:
+    """What a worker did with a prompt, for those who waited for their next tokens beside it."""
+    said = (
+        f"the prompt took {cuts.steps} steps, {cuts.cut} of them cut for the next tokens of "
+        f"others, which were to come within {1000 * cuts.target_s:.3g} ms"
+    )
+    return f"{said}; in {cuts.beyond} that was not possible" if cuts.beyond else said
 
 
 def rounded(value: float) -> float:
@@ -169,10 +178,12 @@ class Timeline:
             if request == request_id
         )
 
-    def first_token(self, request_id: str, worker: str, cached_tokens: int) -> None:
-        """A worker's first token has come; `cached_tokens`: which that had in its pages."""
-        if (attempt := self._there.get((request_id, worker))) is not None:
-            attempt.first_token_s, attempt.cached_tokens = self.now_s, cached_tokens
+    def first_token(self, worker: str, delta: Delta) -> None:
+        """A worker's first token has come, with what it says of the prompt."""
+        if delta.cuts is not None:
+            self.note("cut", f"{worker}, {in_words(delta.cuts)}")
+        if (attempt := self._there.get((delta.request_id, worker))) is not None:
+            attempt.first_token_s, attempt.cached_tokens = self.now_s, delta.cached_tokens
 
     def computed(self, worker: str, delta: Delta) -> None:
         """What a worker says of a request's drafts, with its end."""

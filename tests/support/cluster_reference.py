@@ -59,7 +59,8 @@ def kind(annotation: Any) -> str:
     if arguments := [one for one in get_args(annotation) if one is not NoneType]:
         if get_origin(annotation) in (tuple, dict):
             return "a list" if get_origin(annotation) is tuple else "keys and values"
-        return kind(arguments[0])
+        words = any(get_origin(one) is Literal for one in arguments)  # beside a number
+        return ", ".join(map(kind, arguments if words else arguments[:1]))
     if issubclass(annotation, BaseModel):
         return "keys and values"
     return {bool: "true or false", int: "integer", float: "number", Path: "path"}.get(

@@ -281,7 +281,6 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         max_history_size=0,
         kv_state_kind="kv_cache",
         prefix_cache_max_num_recycling_seqs=kept_sequences(config),
-        target_itl_ms=config.target_itl_ms or 0.0,
         opt=in_effect(model.options.on_gpu and model.options.graphs),
         quantization=model.quantization,
         kv_dtype=model.kv_dtype,

@@ -53,6 +53,7 @@ class Answers:
         however many came of each step. Or it ends, or has its vector."""
         request, last = one.request, results[-1]
         cached = 0 if one.announced else one.cached_tokens or 0
+        cuts = None if one.announced or one.cuts is None else one.cuts
         one.announced = True
         if last.error is not None:
             self.counters.unanswered += 1
@@ -74,6 +75,8 @@ class Answers:
             )
         if cached:
             said[0] = said[0]._replace(cached_tokens=cached)
+        if cuts is not None:
+            said[0] = said[0]._replace(cuts=cuts._replace(steps=one.prefill_steps))
         if one.scored:
             said[0] = said[0]._replace(prompt_logprobs=tuple(one.scored))
             one.scored.clear()

@@ -25,11 +25,12 @@ from raylax.worker.scheduling.answers import Answers
 from raylax.worker.scheduling.branches import Branch, branched, drop
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decider import Decider, running_candidates
+from raylax.worker.scheduling.decision.cuts import CutNotes
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.grammars import follow_grammars
 from raylax.worker.scheduling.drafting.verification import verify
-from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, work_of
+from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, pairs_of, work_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, read_states
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL
@@ -77,6 +78,7 @@ class Batch:
     """By which the parts of a step are measured."""
     decider: Decider = field(init=False)
     _answers: Answers = field(init=False)
+    _cuts: CutNotes = field(default_factory=CutNotes)
     _flight: Flight | None = None
     """The device has it already: it was decided before what the last one draws was read."""
     _part_begun: float = 0.0
@@ -138,7 +140,7 @@ class Batch:
         self.counters.stepped(flight.work[0] + flight.work[1])
         self.trace.committed(flight, self.roster.pool.evicted)
         began, self._ended = max(flight.begun, self._ended), self.roster.clock()
-        self.decider.learn(flight.work, self._ended - began, flight.short)
+        self.decider.learn(flight.work, self._ended - began, flight.short, flight.pairs)
         self.counters.sums.add(flight.work, self._ended - began, self.decider.step_time.value)
         return deltas
 
@@ -159,13 +161,18 @@ class Batch:
             return None
         self.counters.steps += 1
         chunked = self.limits.chunked
-        self.decider.decodes_turn = chunked and any(one.phase is PREFILL for one, _, _ in batch)
+        prefills = [(one, count) for one, count, _ in batch if one.phase is PREFILL]
+        self.decider.decodes_turn = chunked and bool(prefills)
+        others = len(batch) - len(prefills)
+        self._cuts.take(prefills, others, decision.budget, self.limits)
         branches = self._branch(batch)
         draws = draws_for(batch, branches) if self.model_draws else None
         along = [(branch, branch.count, branch.wanted) for branch in branches]
         plan = make_plan(self.counters.steps, [*batch, *along], draws)
         work = work_of(batch, sum([branch.count for branch in branches]))
-        return Flight(plan, batch, work, self.roster.clock(), decision.short, branches=branches)
+        pairs = pairs_of(batch) if work[0] else 0.0
+        begun, short = self.roster.clock(), decision.short
+        return Flight(plan, batch, work, begun, short, branches=branches, pairs=pairs)
 
     def _branch(self, batch: list[Work]) -> list[Branch]:
         """What else of a step verifies drafts, in what it has room for."""
@@ -236,6 +243,8 @@ class Batch:
     # Act
 
     def _apply(self, decision: Decision) -> list[Work]:
+        for request_id in decision.passed:
+            self.roster.pass_by(request_id)
         if new := [request_id for request_id in decision.admit if self._admit(request_id)]:
             self.began(new)
         batch = [

@@ -10,11 +10,15 @@ from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.sharing import Filling, is_filled_by_others
 from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
 from raylax.worker.speculation.row_cost import weighed_rows
+
+MOST_PREEMPTED = 2
+"""Times after which one of the lowest class gives way to the highest no more."""
 
 
 @dataclass
@@ -42,28 +46,38 @@ class Decider:
         if self.roster.waiting:
             self.roster.waiting.age()
         waiting, allowed = self._in_order(running, division), self._allowance.now
-        pages, time = self.roster.pool.available, self.step_time.value
+        pages, times = self.roster.pool.available, self.step_time.times
         turn = self.decodes_turn
-        return schedule(running, waiting, pages, self.limits, division, allowed, time, turn)
+        return schedule(running, waiting, pages, self.limits, division, allowed, times, turn)
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service."""
         if self.roster.waiting.ready:
             claims = division.claims(sums(running, seats)) if division else {}
             wanted = sums(running, pending) if claims else {}
+            filling = [filled_by(one) for one in self.roster.running.values() if is_prefill(one)]
             for one in self.roster.waiting.in_order(claims, wanted):
-                yield waiting_candidate(one, self.roster.holdings)
+                candidate = waiting_candidate(one, self.roster.holdings)
+                if candidate.ready and self.roster.pool.prefix_cache:
+                    tenant = candidate.tenant
+                    if is_filled_by_others(one.names, candidate.pages, filling, tenant):
+                        candidate = candidate._replace(ready=False)
+                    else:
+                        filling.append(filled_by(one))
+                yield candidate
 
     def came_back(self, one: Sequence) -> None:
         """It is admitted. If it gave way to others before, what it lost by that is paid for."""
         self._allowance.lost(one.gave_way - one.computed)
         one.gave_way = 0
 
-    def learn(self, work: tuple[int, int, int], seconds: float, short: bool) -> None:
-        """A step of this work, see `work_of`, took so long."""
+    def learn(
+        self, work: tuple[int, int, int], seconds: float, short: bool, pairs: float = 0.0
+    ) -> None:
+        """A step of this work, see `work_of`, took so long; its prefills have so many `pairs`."""
         prefill, rows, context = work
         weighed = rows if prefill else weighed_rows(rows, self.limits.tile_rows)
-        self.step_time.learn(prefill, weighed, context, seconds)
+        self.step_time.learn(prefill, weighed, context, seconds, pairs)
         self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
 
@@ -83,9 +97,22 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
             one.request.tenant,
             len(one.draft),
             one.likely,
+            0,
+            False,
+            one.preempted >= MOST_PREEMPTED,
         )  # by position: by name takes half as long again
         for one in running
     ]
+
+
+def is_prefill(one: Sequence) -> bool:
+    """It runs, and has tokens to compute before it draws any."""
+    return one.phase is PREFILL
+
+
+def filled_by(one: Sequence) -> Filling:
+    """The pages that it fills, or has filled."""
+    return Filling(one.names, one.request.tenant)
 
 
 def waiting_candidate(one: Sequence, holdings: Holdings) -> Candidate:
@@ -96,5 +123,15 @@ def waiting_candidate(one: Sequence, holdings: Holdings) -> Candidate:
     found = holdings.find(one)
     computed = len(found) * PAGE_SIZE
     revived = sum(holdings.pool.is_cached(page) for page in found)
-    pending, tenant = len(one.tokens) - computed, request.tenant
-    return Candidate(request.id, PREFILL, pending, computed, len(found), revived, tenant=tenant)
+    return Candidate(
+        request.id,
+        PREFILL,
+        len(one.tokens) - computed,
+        computed,
+        len(found),
+        revived,
+        request.priority,
+        tenant=request.tenant,
+        passed=one.passed,
+        begun=one.begun,
+    )

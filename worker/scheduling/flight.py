@@ -9,6 +9,7 @@ from typing import Protocol
 from raylax.kernels.model import PendingStep
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.branches import Branch
+from raylax.worker.scheduling.decision.prefill_time import pairs
 from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work
 
@@ -27,6 +28,8 @@ class Flight:
     """The device is at it, or will be."""
     branches: list[Branch] = field(default_factory=list)
     """What the plan has behind the batch."""
+    pairs: float = 0.0
+    """Of its prefills, see `pairs_of`."""
 
     @property
     def only_decodes(self) -> bool:
@@ -44,6 +47,11 @@ def work_of(batch: list[Work], branched: int = 0) -> tuple[int, int, int]:
     decodes = [(one.computed, count) for one, count, _ in batch if one.phase is DECODE]
     rows, context = sum([count for _, count in decodes]), sum([length for length, _ in decodes])
     return sum([count for _, count, _ in batch]) - rows, rows + branched, context
+
+
+def pairs_of(batch: list[Work]) -> float:
+    """How often a token of its prefills looks at one, as `StepTimeModel` wants to know it."""
+    return sum([pairs(count, one.computed) for one, count, _ in batch if one.phase is not DECODE])
 
 
 class StepTrace(Protocol):

@@ -1,24 +1,26 @@
 """How an engine stands, as routers and autoscaling are told."""
 
-from raylax.proto.vocabulary import Load
+from raylax.proto.vocabulary import Load, Priority
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
+from raylax.worker.scheduling.decision.scheduler import budget_of
 from raylax.worker.scheduling.sequence import DECODE
 
 
 def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
     """How the engine of a batch stands; `taken` and `draining` are what the batch does not know."""
-    decoding = contexts = prefilling = 0
-    roster = batch.roster
+    decoding = contexts = prefilling = before = 0
+    roster, classes = batch.roster, set[Priority]()
     for one in roster.running.values():
         if one.phase is DECODE:
             decoding += 1
             contexts += one.computed
+            classes.add(one.request.priority)
         else:
+            before = before or one.computed  # of the oldest
             prefilling += one.pending
     pool, counters = roster.pool, roster.counters
-    limits, pace = batch.limits, batch.decider.step_time.value
-    left = max(0, limits.tokens - decoding)
+    limits, times = batch.limits, batch.decider.step_time.times
+    budget = budget_of(decoding, contexts, classes, before, limits, times)
     return Load(
         running=len(roster.running),
         waiting=len(roster.waiting),
@@ -39,8 +41,8 @@ def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
         decoding=decoding,
         context_tokens=contexts,
         step_tokens=limits.tokens,
-        prefill_room=prefill_budget(pace, decoding, contexts, limits.itl_s, left),
+        prefill_room=min(budget.tokens, max(0, limits.tokens - decoding)),
         taken=taken,
-        pace=pace,
+        pace=times.step,
         draining=draining,
     )

@@ -7,7 +7,8 @@ and it can be aborted. But the decision passes it over:
 - it holds no pages and no seat, it keeps nobody waiting, and its tenant is not charged for it;
 - once ready it has the place of its arrival, as if it had always been: who came later does not keep
   it waiting for longer;
-- among those who are ready nothing changes: the first that does not fit keeps the others waiting.
+- among those who are ready nothing changes: who does not fit is passed by others for some steps,
+  and then keeps them waiting.
 
 A need is met whatever came of it: what could not be had is done without. Nothing else ends the
 wait but the end of the request, so whoever meets needs bounds the time that this takes. Routers

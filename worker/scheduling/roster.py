@@ -123,17 +123,24 @@ class Roster:
         """Let one run that waits, from behind what is known of it, with pages for its tokens; that
         there are enough was decided before."""
         one = self.waiting.serve(request_id)
+        one.passed = 0
         self.holdings.take_known(one)
         self.holdings.reserve(one, len(one.tokens))
         self.running[request_id] = one
         self.tenants.count(one.request, 1)
         return one
 
+    def pass_by(self, request_id: str) -> None:
+        """Others are admitted before one that waits, since it does not fit."""
+        if (one := self.waiting.get(request_id)) is not None:
+            one.passed += 1
+
     def preempt(self, request_id: str, for_others: bool) -> None:
         """Let one wait again that runs, at the head of its tenant's line, and without its pages.
         `for_others`: it gives way to another tenant."""
         one = self.running[request_id]
         one.gave_way = one.computed if for_others else 0
+        one.preempted += 1
         self._stop(request_id)
         self.waiting.put_first(one, known=self.holdings.known(one))
         self.counters.preemptions += 1

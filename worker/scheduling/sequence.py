@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from raylax.proto.pages import PAGE_SIZE, chain
-from raylax.proto.vocabulary import Request, TokenLogprobs
+from raylax.proto.vocabulary import Cuts, Request, TokenLogprobs
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.constraints import Constraints
@@ -73,12 +73,20 @@ class Sequence:
     gave_way: int = 0
     """How many tokens it had computed when it gave way to another tenant, until it is admitted
     again."""
+    passed: int = 0
+    """Steps in which others were admitted before it, since it did not fit."""
+    preempted: int = 0
+    """How often it gave its seat and pages back, to wait again."""
     suspect: bool = False
     """It was part of a step that failed, and of none that succeeded since."""
     scored: list[TokenLogprobs] = field(default_factory=list)
     """Log-probabilities of its prompt, as far as they are known and were not told."""
     proposal: Proposal | None = None
     """What may follow its tokens; None while nobody proposes any."""
+    prefill_steps: int = 0
+    """That computed some of its tokens before the first one was drawn."""
+    cuts: Cuts | None = None
+    """Of those, if there were any."""
 
     def __post_init__(self) -> None:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
@@ -152,6 +160,11 @@ class Sequence:
     def generated(self) -> int:
         """Length of the answer, history included: the position that keys the next draw."""
         return len(self.tokens) - len(self.request.prompt)
+
+    def was_cut(self, target_s: float, beyond: bool) -> None:
+        """A step had no more of its prompt, for those who decoded: see `Cuts`."""
+        before = self.cuts or Cuts(0, 0, 0.0, 0)
+        self.cuts = Cuts(self.prefill_steps, before.cut + 1, target_s, before.beyond + beyond)
 
     def name_pages(self, tokens: int) -> list[bytes]:
         """Names of the pages that are full with the first `tokens` tokens."""

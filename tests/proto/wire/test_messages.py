@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raylax.proto.vocabulary import (
+    Cuts,
     Delta,
     Fault,
     Finish,
@@ -42,11 +43,13 @@ requests = st.builds(
     pin=st.booleans(), score=st.booleans(),
     logits_of=tokens,
 )  # fmt: skip
+counts = st.integers(0, 2**31)
 logprobs = st.builds(
     TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)
 )
+cuts = st.none() | st.builds(Cuts, counts, counts, reals, counts)
 said = {
-    "request_id": st.text(), "token_ids": tokens, "cached_tokens": st.integers(0, 2**31),
+    "request_id": st.text(), "token_ids": tokens, "cuts": cuts, "cached_tokens": counts,
     "logprobs": st.lists(logprobs, max_size=3).map(tuple), "began": st.booleans(),
     "prompt_logprobs": st.lists(logprobs, max_size=3).map(tuple),
 }  # fmt: skip
@@ -57,7 +60,6 @@ ends = {
 deltas = (st.fixed_dictionaries(said) | st.fixed_dictionaries({**said, **ends})).map(
     lambda fields: Delta(**fields)
 )
-counts = st.integers(0, 2**31)
 loads = st.builds(
     Load,
     **{name: st.booleans() if name == "draining" else counts for name in wire.FIELDS},

@@ -16,6 +16,7 @@ from raylax.cluster.cli import calls as routing
 from raylax.cluster.errors import UserError
 from raylax.proto.errors import NotFound
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
+from raylax.proto.vocabulary import Cuts, Delta
 from raylax.router.observe.timeline import Timeline, Timelines, as_json, from_json
 from tests.support.router_rig import (
     ENGINE,
@@ -92,6 +93,20 @@ async def test_drafts_are_told_with_what_came_of_them(rig: Rig, client: httpx.As
         f", {load.drafts} drafts, {right} of {load.drafted_tokens} tokens accepted"
     )
     assert "drafted" not in [one["name"] for one in others]
+
+
+def test_a_prompt_that_was_cut_is_told_in_words() -> None:
+    """Once, with its first token; where the target could not be kept, that too."""
+    timeline = Timeline("call", lambda: 1.0)
+    for id, cuts in ("a", Cuts(9, 8, 0.0375, 0)), ("b", None), ("c", Cuts(99, 98, 0.001, 98)):
+        timeline.first_token("w0", Delta(id, (1,), cuts=cuts))
+
+    assert [(event.name, event.detail) for event in timeline.events] == [
+        ("cut", "w0, the prompt took 9 steps, 8 of them cut for the next tokens of others, which "
+         "were to come within 37.5 ms"),
+        ("cut", "w0, the prompt took 99 steps, 98 of them cut for the next tokens of others, which "
+         "were to come within 1 ms; in 98 that was not possible"),
+    ]  # fmt: skip
 
 
 async def test_the_timeline_is_told_afterwards(rig: Rig, client: httpx.AsyncClient) -> None:

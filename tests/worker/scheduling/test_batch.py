@@ -2,11 +2,14 @@
 
 import pytest
 
-from raylax.proto.vocabulary import Delta, Fault, Finish, Request, Sampling, StepTime
+from raylax.proto.vocabulary import Cuts, Delta, Fault, Finish, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.sampling.sampler import single_threaded
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.prefill_budget import TIMES_QUIET
+from raylax.worker.scheduling.decision.prefill_time import PrefillTime
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.decision.step_time import Times
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
@@ -67,7 +70,7 @@ def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
     time, else by full steps."""
     model, limits = Poison(), StepLimits(512, 4, itl_s=0.05)  # it fails for none: it remembers
     made = Batch(Roster(PagePool(256), lambda: 0.0), limits, model)
-    made.decider.step_time.value = StepTime(a=0.01, b=0.001, c=0.002)
+    made.decider.step_time.times = Times(StepTime(a=0.01, c=0.002), PrefillTime(token=0.001))
     made.roster.add(ask("alone", tuple(range(700)), 6))
     for _ in range(2):
         made.step()
@@ -75,6 +78,83 @@ def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
     run(made)
 
     assert model.tokens_of_steps == [512, 188, 1 + 38, 1 + 38, 1 + 24, 2, 1]
+
+
+def knowing(itl_s: float | None) -> Batch:
+    """One with this target, that has learned what steps take: 12 ms for one that decodes, and 1 ms
+    more for each token of a prompt."""
+    made = Batch(Roster(PagePool(256), lambda: 0.0), StepLimits(64, 4, itl_s=itl_s), count)
+    made.decider.step_time.times = Times(StepTime(a=0.01, c=0.002), PrefillTime(token=0.001))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("itl_s", "cuts"),
+    [
+        (0.0, None),
+        (9.0, None),
+        (0.0225, Cuts(10, 9, 0.0225, 0)),  # 10 tokens in each step
+        (None, Cuts(5, 4, 0.012 * TIMES_QUIET, 0)),  # 21 tokens
+        (0.001, Cuts(99, 99, 0.001, 99)),  # an eighth: 1.7 ms; the last one counts as a decode
+    ],
+)
+def test_who_asks_hears_how_a_prompt_was_cut(itl_s: float | None, cuts: Cuts | None) -> None:
+    """With its first token; of who was not cut nothing is said."""
+    made = knowing(itl_s)
+    made.roster.add(ask("talks", (1,), 200))
+    made.step()
+    made.roster.add(ask("long", tuple(range(100, 200)), 2))
+    said = run(made)
+
+    assert [one.cuts for one in said["long"]] == [
+        None if cuts is None else pytest.approx(cuts), None,
+    ]  # fmt: skip
+    assert all(one.cuts is None for one in said["talks"])
+
+
+def test_equal_prompts_that_come_together_are_computed_once() -> None:
+    """The others wait for the first one's pages, and have no less of them for it; each says what it
+    would have said alone."""
+    model = Poison()  # it fails for none: it remembers
+    made = Batch(Roster(PagePool(256), lambda: 0.0), StepLimits(64, 8), model)
+    prompt = tuple(range(100, 200))
+    for name in "abc":
+        made.roster.add(ask(name, prompt, 3))
+    made.roster.add(ask("half", prompt[:50] + (7,), 3))
+    made.roster.add(ask("other", (1, 2, 3), 3))
+    said = run(made)
+
+    assert {name: tokens(deltas) for name, deltas in said.items()} == {
+        **{name: [200, 201, 202] for name in "abc"}, "half": [8, 9, 10], "other": [4, 5, 6],
+    }  # fmt: skip
+    assert sum(model.tokens_of_steps) == 100 + 4 + 4 + 3 + 3 + 5 * 2
+    assert made.roster.pool.used == 0
+
+
+def test_who_waits_for_pages_does_not_wait_for_one_who_has_left() -> None:
+    made = batch(tokens=32)
+    for name in "ab":
+        made.roster.add(ask(name, tuple(range(100, 200)), 3))
+    made.step()
+    made.roster.remove("a")
+
+    assert tokens(run(made)["b"]) == [200, 201, 202]
+    assert made.counters.cached_tokens == 32
+
+
+def test_a_target_that_cannot_be_kept_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With what is possible; and everybody is served."""
+    made = knowing(0.001)
+    for prompt in range(3):
+        made.roster.add(ask(f"talks{prompt}", (1, 2, 3), 40))
+        made.step()
+    said = run(made)
+
+    assert len(said) == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "target_itl_ms=1 cannot be kept while 1 sequences decode: beside a prompt a step takes "
+        "13.7 ms at least, of which the prompt has an eighth. Serving goes on like that"
+    ]
 
 
 def test_a_stop_token_ends_and_is_not_said() -> None:

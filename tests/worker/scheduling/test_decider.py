@@ -7,7 +7,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Priority, Request
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decider import Decider
+from raylax.worker.scheduling.decider import MOST_PREEMPTED, Decider
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
@@ -58,6 +58,25 @@ def test_the_urgent_go_first_and_stay() -> None:
     assert made.counters.preemptions > 0
     assert list(said) == ["high", "normal", "low"]
     assert tokens(said["low"]) == list(range(21, 80))
+
+
+def test_one_of_the_lowest_class_gives_its_seat_to_the_highest_so_often() -> None:
+    """It goes on from its pages, says what it would have said, and comes to its end though urgent
+    ones come all the time."""
+    made = Batch(Roster(PagePool(64)), StepLimits(64, 1), count)
+    low = Request("low", tuple(range(20)), 120, GREEDY, priority=Priority.LOW)
+    made.roster.add(Sequence(low))
+    said, ends = {"low": list[int]()}, list[str]()
+    for number in range(400):
+        if number % 100 == 5:
+            made.roster.add(urgent(f"high{number}", 200, Priority.HIGH))
+        for delta in made.step():
+            said.setdefault(delta.request_id, []).extend(delta.token_ids)
+            ends += [delta.request_id] if delta.finish is not None else []
+
+    assert made.counters.preemptions == MOST_PREEMPTED
+    assert ends == ["high5", "high105", "low", "high205", "high305"]
+    assert said["low"] == list(range(20, 140))
 
 
 def test_nobody_waits_for_ever() -> None:

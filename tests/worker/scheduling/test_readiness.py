@@ -4,6 +4,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.admission import MOST_PASSED
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.readiness import READY, Need, Needs
@@ -87,13 +88,22 @@ def test_once_ready_it_has_its_old_place() -> None:
     assert said == [["a"], ["a"], ["b"], ["b"], ["late"], ["late"], ["c"], ["c"]]
 
 
-def test_a_large_one_that_is_ready_still_keeps_others_waiting() -> None:
-    """However many that are not ready lie before it: else it might never have its turn."""
+def test_a_large_one_that_is_ready_has_its_turn() -> None:
+    """However many that are not ready lie before it, and however many that fit come behind it:
+    those pass it in so many steps, and then wait."""
     made = batch(pages=4)
-    for one in (ask("a", (1,) * 20), late("late"), ask("large", (2,) * 40), ask("small")):
+    for one in (ask("a", (1,) * 20, 40), late("late"), ask("large", (2,) * 40)):
         made.roster.add(one)
+    began: list[str] = []
+    made.began = began.extend
+    for number in range(3 * MOST_PASSED):
+        made.roster.add(ask(f"small{number}", (3,), 1))
+        made.step()
+    passing = [f"small{number}" for number in range(MOST_PASSED)]
+    steps(made)
 
-    assert steps(made) == [["a"], ["a"], ["large", "small"], ["large", "small"]]
+    assert began[: MOST_PASSED + 2] == ["a", *passing, "large"]
+    assert len(began) == 2 + 3 * MOST_PASSED
 
 
 def test_what_came_for_it_is_found_and_not_counted() -> None:

@@ -80,7 +80,7 @@ def assemble(
         sizes.drafted,
         config.prefill_mode == "chunked",
         model.tile_rows,
-        config.target_itl_ms / 1000 if config.target_itl_ms else None,
+        None if config.target_itl_ms == "auto" else config.target_itl_ms / 1000,
     )
     parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
     if echoes:

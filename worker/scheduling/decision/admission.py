@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import (
     enough_of,
     giving_way,
+    lower_classes,
     pages,
     pending,
     seats,
@@ -16,14 +18,21 @@ from raylax.worker.scheduling.decision.giving_way import (
     turns_over,
 )
 
+LOW = Priority.LOW
+MOST_PASSED = 16
+"""Steps in which others pass one that does not fit."""
+MOST_PASSED_AT_ONCE = 8
+"""That do not fit: behind them nobody is looked at, however many wait."""
+
 
 @dataclass(slots=True)
 class Admission:
     """Admits as far as seats, pages and the tokens of a step suffice.
 
-    Nobody overtakes: the first who does not fit keeps the others waiting. Those who are not ready
-    are passed over. Pages for all pending tokens are taken at once, so that two half-done prefills
-    cannot block each other.
+    Who does not fit is passed by those that do and are of no lower class, in so many steps; then it
+    keeps the others waiting. Nobody passes one whose tenant has less than its due. Those who are
+    not ready are passed over. Pages for all pending tokens are taken at once, so that two half-done
+    prefills cannot block each other.
     """
 
     running: Sequence[Candidate]
@@ -37,6 +46,10 @@ class Admission:
     admitted: list[Candidate] = field(default_factory=list)
     give_way: list[str] = field(default_factory=list)
     """Who must, before anybody is admitted."""
+    passed: list[str] = field(default_factory=list)
+    """Who did not fit, before others who were admitted."""
+    _large: list[Candidate] = field(default_factory=list)
+    """Who does not fit."""
     _wanted: int = field(init=False)
     """Tokens of the step that all want."""
     _wanted_by: dict[str, int] = field(default_factory=dict)
@@ -61,9 +74,14 @@ class Admission:
                 continue
             if not self._has_tokens(one):
                 return
+            if any(one.priority > large.priority for large in self._large):
+                return
             if one.pages_wanted > self.pages:
                 self._claim_pages(one)
-                return
+                if self.give_way or not self._lets_pass(one):
+                    return
+                self._large.append(one)
+                continue
             if self.seats <= 0:
                 if (giver := self._giver(one, giving)) is None:
                     return
@@ -75,7 +93,14 @@ class Admission:
 
     def _goes_on(self) -> bool:
         """Whether anybody else could be admitted."""
-        return bool(self._claims) or (self.seats > 0 and self._wanted < self.tokens)
+        if self._claims or (self.seats > 0 and self._wanted < self.tokens):
+            return True
+        return self._wanted < self.tokens and any(one.priority is LOW for one in self.running)
+
+    def _lets_pass(self, one: Candidate) -> bool:
+        """Whether one that does not fit is passed by others."""
+        few = len(self._large) < MOST_PASSED_AT_ONCE and one.passed < MOST_PASSED
+        return few and not one.begun and one.tenant not in self._claims
 
     def _has_tokens(self, one: Candidate) -> bool:
         """Whether the step has some for it: that nobody wants, or of its tenant's due."""
@@ -89,6 +114,9 @@ class Admission:
 
     def _giver(self, one: Candidate, giving: Iterator[Candidate]) -> Candidate | None:
         """Who gives its seat to one that waits."""
+        for low in lower_classes(self.running, one.priority):
+            if low.id not in self.give_way:
+                return low
         if one.tenant not in self._claims or not self.may_preempt:
             return None
         over = turns_over(self.running, self.division, one.tenant, recomputed=False)
@@ -97,10 +125,13 @@ class Admission:
 
     def _claim_pages(self, one: Candidate) -> None:
         """Let others give their pages to one whose tenant has no more than its due with those, or
-        whose turn has come."""
-        if not self.division or not self.may_preempt or self.admitted:
+        whose turn has come, or that is of the highest class."""
+        need = one.pages_wanted
+        if not self.admitted:
+            self._make_room(lower_classes(self.running, one.priority), need)
+        if self.give_way or not self.division or not self.may_preempt or self.admitted:
             return
-        need, due = one.pages_wanted, self.division.pages
+        due = self.division.pages
         if sums(self.running, pages)[one.tenant] + need <= due[one.tenant]:
             giving = giving_way(self.running, due, pages)
             self._make_room(giving, need)
@@ -117,6 +148,7 @@ class Admission:
         self.pages -= one.pages_wanted
         self._wanted += one.pending
         self.admitted.append(one)
+        self.passed = [large.id for large in self._large]
         if self.division:
             self._wanted_by[one.tenant] += one.pending
         if one.tenant in self._claims:

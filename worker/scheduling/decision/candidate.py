@@ -29,6 +29,12 @@ class Candidate(NamedTuple):
     """Running only: tokens that may follow, which a step can verify."""
     likely: float = 0.0
     """How likely each of them is right, if those before it are."""
+    passed: int = 0
+    """Waiting only: steps in which others were admitted before it, since it did not fit."""
+    begun: bool = False
+    """Waiting only: it has run before, and nobody passes it."""
+    spared: bool = False
+    """Running only: it has given way to a higher class as often as it may have to."""
 
     def pages_to_reach(self, tokens: int) -> int:
         """Pages that it lacks to hold its first `tokens` tokens."""

@@ -5,6 +5,8 @@ A tenant keeps its due, so that nobody gives way to and fro. Of its sequences th
 class go first, then those that cost least: they have least computed, of which full pages can be
 found again. The oldest of its highest class stays, so that somebody always comes to an end.
 
+Whatever their tenants, the lowest class gives way to the highest.
+
 Where nobody has more than its due, since there are more tenants than seats or their sequences are
 large, they take turns: one that decodes gives way when its tenant has had so much more.
 """
@@ -12,6 +14,7 @@ large, they take turns: one that decodes gives way when its tenant has had so mu
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Amounts, Division
 from raylax.worker.scheduling.sequence import DECODE
@@ -60,6 +63,15 @@ def giving_way(running: Sequence[Candidate], due: Amounts, measure: Measure) -> 
             yield one
         else:
             del lines[tenant]
+
+
+def lower_classes(running: Iterable[Candidate], priority: Priority) -> list[Candidate]:
+    """Who gives way to one of the highest class: those of the lowest, each so often at most. First
+    who has least computed, and so least to compute again; pages that nobody needs are found."""
+    if priority is not Priority.HIGH:
+        return []
+    low = [one for one in running if one.priority is Priority.LOW and not one.spared]
+    return sorted(low, key=lambda one: one.computed)
 
 
 def turns_over(

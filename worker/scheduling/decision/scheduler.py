@@ -18,21 +18,23 @@ may verify drafts (`drafts.py`).
 After a step that failed, each of its sequences is stepped alone, until it is known who is to blame.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from raylax.proto.vocabulary import StepTime
+from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.decision.admission import Admission
 from raylax.worker.scheduling.decision.allowance import Allowed
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import ALONE, Division, divided
 from raylax.worker.scheduling.decision.drafts import with_drafts
 from raylax.worker.scheduling.decision.giving_way import giving_way, pages, pending, sums
-from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
+from raylax.worker.scheduling.decision.prefill_budget import Budget, prefill_budget, step_target
 from raylax.worker.scheduling.decision.short_steps import Piece, short_step
+from raylax.worker.scheduling.decision.step_time import NOTHING_KNOWN, Times
 from raylax.worker.scheduling.sequence import DECODE, PREFILL
+from raylax.worker.speculation.row_cost import weighed_rows
 
-NOTHING_SHORT, UNKNOWN = Allowed(), StepTime()
+NOTHING_SHORT = Allowed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class StepLimits:
     """Whether a step has decodes or prefills, and never both."""
     tile_rows: int = 1
     """Rows that are computed together."""
-    itl_s: float | None = None
-    """Seconds that one with decodes and prefills may take; None: any."""
+    itl_s: float | None = 0.0
+    """Seconds that one with decodes and prefills may take; 0: any; None: by what the decodes take,
+    see `prefill_budget.py`."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= self.tokens:
@@ -70,8 +73,12 @@ class Decision:
     """Nothing else is decided then: how many pages really come back shows when they have."""
     for_others: bool = False
     """Those are preempted for tenants below their due, not since pages ran short."""
+    passed: list[str] = field(default_factory=list)
+    """Who waits on since it did not fit, while others behind it are admitted."""
     short: bool = False
     """Others than those in it were left out, for this step."""
+    budget: Budget | None = field(default=None, compare=False)
+    """What its prefills were allowed: why it is what it is. None: nothing else is decided."""
 
 
 def schedule(
@@ -81,11 +88,11 @@ def schedule(
     limits: StepLimits,
     division: Division = ALONE,
     allowed: Allowed = NOTHING_SHORT,
-    time: StepTime = UNKNOWN,
+    times: Times = NOTHING_KNOWN,
     decodes_turn: bool = False,
 ) -> Decision:
     """Decide. `running` are in order of admission, `waiting` in order of service, looked at only as
-    far as it is served; `available`: pages that can be had; `time`: what steps take;
+    far as it is served; `available`: pages that can be had; `times`: what steps take;
     `decodes_turn`: whose the step is, where decodes and prefills share none and both want it."""
     for one in running:
         if one.suspect:  # and so it has its pages
@@ -94,14 +101,21 @@ def schedule(
     needed = sum(one.pages_to_reach(one.computed + one.pending) for one in decodes)
     if needed > available:
         return Decision(preempt=[for_decodes(running, division).id])
-    tokens = step_tokens(decodes, limits, time)
+    begun = [one for one in running if one.phase is PREFILL]
+    rows, context = len(decodes), sum([one.computed for one in decodes])
+    beside = rows, context, {one.priority for one in decodes}
+    budget = budget_of(*beside, begun[0].computed if begun else 0, limits, times)
+    tokens = min(limits.tokens, rows + budget.tokens)
     admission = Admission(
         running, limits.sequences, available - needed, tokens, division, allowed.giving_way
     )
     admission.admit(waiting)
     if admission.give_way:
-        return Decision(preempt=admission.give_way, for_others=True)
-    prefills = [*(one for one in running if one.phase is PREFILL), *admission.admitted]
+        return Decision(preempt=admission.give_way, for_others=bool(division))
+    prefills = [*begun, *admission.admitted]
+    if prefills and not begun and prefills[0].computed:
+        budget = budget_of(*beside, prefills[0].computed, limits, times)
+        tokens = min(tokens, rows + budget.tokens)
     if limits.chunked and decodes and prefills:
         decodes, prefills = (decodes, []) if decodes_turn else ([], prefills)
     step = list(shared_out([*decodes, *prefills], tokens, division))
@@ -111,19 +125,26 @@ def schedule(
     step = short or step
     if any(one.drafted for one in decodes):
         left = min(limits.drafted, limits.tokens - sum([count for _, count in step]))
-        step = with_drafts(step, time, left, admission.pages, limits.tile_rows)
-    return decision_of(step, admission.admitted, bool(short))
+        step = with_drafts(step, times.step, left, admission.pages, limits.tile_rows)
+    decision = decision_of(step, admission.admitted, bool(short))
+    decision.passed = admission.passed if decision.admit else []
+    decision.budget = budget
+    return decision
 
 
-def step_tokens(decodes: Sequence[Candidate], limits: StepLimits, time: StepTime) -> int:
-    """How many the next step may have: those of the decodes, and of prefills what the target
-    leaves. Steps of prefills alone are as full as any."""
-    if limits.itl_s is None:
-        return limits.tokens
-    rows = sum([one.pending for one in decodes])
-    context = sum([one.computed for one in decodes])
-    prefills = prefill_budget(time, rows, context, limits.itl_s, limits.tokens)
-    return min(limits.tokens, rows + prefills)
+def budget_of(
+    decodes: int, context: int, classes: Collection[Priority], before: int,
+    limits: StepLimits, times: Times,
+) -> Budget:  # fmt: skip
+    """What prefills may have of a step beside so many of these classes that decode, with so many
+    tokens in their pages; so many tokens stand `before` the first ones. Steps of prefills alone are
+    as full as any."""
+    if limits.itl_s == 0 or not decodes:
+        return Budget(limits.tokens)
+    quiet_s = times.step.seconds(0, weighed_rows(decodes, limits.tile_rows), context)
+    target_s = step_target(quiet_s, limits.itl_s, classes)
+    size = limits.tokens, limits.tile_rows
+    return prefill_budget(quiet_s, times.prefill, decodes, before, target_s, *size)
 
 
 def for_decodes(running: Sequence[Candidate], division: Division) -> Candidate:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.decision.admission import MOST_PASSED, MOST_PASSED_AT_ONCE
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.scheduler import StepLimits, schedule
 from raylax.worker.scheduling.sequence import Phase
@@ -113,11 +114,91 @@ def test_every_decode_has_its_token() -> None:
     assert decision.steps == [("d0", 1), ("d1", 1), ("d2", 1), ("d3", 1), ("half", 1)]
 
 
-def test_nobody_overtakes() -> None:
-    """A small one waits behind a large one that does not fit, or it might never be its turn."""
-    decision = schedule([decode("a")], [new("large", 100), new("small", 5)], 6, LIMITS)
+def waits(
+    id: str,
+    tokens: int,
+    priority: Priority = Priority.NORMAL,
+    passed: int = 0,
+    begun: bool = False,
+) -> Candidate:
+    return new(id, tokens)._replace(priority=priority, passed=passed, begun=begun)
 
-    assert decision.admit == []
+
+HIGH, NORMAL, LOW = Priority
+
+
+@pytest.mark.parametrize(
+    ("waiting", "admitted", "passed"),
+    [
+        ([waits("large", 100), waits("small", 5)], ["small"], ["large"]),
+        ([waits("large", 100), waits("larger", 200)], [], []),  # nobody was admitted before it
+        (
+            [waits("large", 100), waits("small", 5), waits("larger", 200), waits("next", 5)],
+            ["small", "next"],
+            ["large", "larger"],
+        ),
+        ([waits("small", 5), waits("large", 100)], ["small"], []),  # it was there first
+        ([waits("fits", 16), waits("large", 100), waits("small", 5)], ["fits", "small"], ["large"]),
+        ([waits("large", 100, LOW), waits("small", 5, HIGH)], ["small"], ["large"]),
+        ([waits("large", 100, NORMAL), waits("small", 5, LOW)], [], []),
+        ([waits("large", 100, HIGH), waits("small", 5, NORMAL)], [], []),
+        ([waits("large", 100, passed=MOST_PASSED - 1), waits("small", 5)], ["small"], ["large"]),
+        ([waits("large", 100, passed=MOST_PASSED), waits("small", 5)], [], []),
+        ([waits("large", 100, begun=True), waits("small", 5)], [], []),
+        (
+            [*(waits(f"large{i}", 100) for i in range(MOST_PASSED_AT_ONCE)), waits("small", 5)],
+            ["small"],
+            [f"large{i}" for i in range(MOST_PASSED_AT_ONCE)],
+        ),
+        ([*(waits("large", 100) for _ in range(MOST_PASSED_AT_ONCE + 1)), waits("s", 5)], [], []),
+    ],
+)
+def test_who_fits_passes_one_that_does_not(
+    waiting: list[Candidate], admitted: list[str], passed: list[str]
+) -> None:
+    """In so many steps, if it is of no lower class; and who has run before is not passed."""
+    decision = schedule([decode("a")], waiting, 6, LIMITS)
+
+    assert (decision.admit, decision.passed) == (admitted, passed)
+
+
+def low(id: str, computed: int, spared: bool = False) -> Candidate:
+    one = decode(id, computed + 1)
+    return one._replace(priority=LOW, spared=spared)
+
+
+OTHERS = [decode("a"), decode("b"), decode("c")]
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "available", "gives_way"),
+    [
+        # no seat
+        ([*OTHERS, low("low", 40)], [waits("x", 5, HIGH)], 9, ["low"]),
+        ([*OTHERS[:2], low("old", 40), low("new", 20)], [waits("x", 5, HIGH)], 9, ["new"]),
+        (
+            [*OTHERS[:2], low("old", 40), low("new", 20)],
+            [waits("x", 5, HIGH), waits("y", 5, HIGH)], 9, ["new", "old"],
+        ),
+        ([*OTHERS, low("low", 40)], [waits("x", 5, NORMAL)], 9, []),
+        ([*OTHERS, low("low", 40)], [waits("x", 5, LOW)], 9, []),
+        ([*OTHERS, decode("d")], [waits("x", 5, HIGH)], 9, []),
+        ([*OTHERS, low("low", 40, spared=True)], [waits("x", 5, HIGH)], 9, []),
+        ([*OTHERS[:2], low("low", 40)], [waits("x", 5, HIGH)], 9, []),  # there is one
+        # no pages
+        ([low("low", 40)], [waits("x", 100, HIGH)], 4, ["low"]),
+        ([low("low", 40)], [waits("x", 100, NORMAL)], 4, []),
+        ([low("low", 40)], [waits("x", 100, HIGH)], 3, []),  # its pages would not suffice
+        ([low("old", 90), low("new", 30)], [waits("x", 100, HIGH)], 6, ["new"]),
+        ([low("old", 90), low("new", 30)], [waits("x", 100, HIGH)], 4, ["new", "old"]),
+        ([low("old", 90, spared=True), low("new", 30)], [waits("x", 100, HIGH)], 4, []),
+    ],
+)  # fmt: skip
+def test_the_lowest_class_gives_way_to_the_highest(
+    running: list[Candidate], waiting: list[Candidate], available: int, gives_way: list[str]
+) -> None:
+    """Where seats or pages are short: who has least to compute again, as many as are needed."""
+    assert schedule(running, waiting, available, LIMITS).preempt == gives_way
 
 
 def test_those_who_are_not_ready_are_passed_over() -> None:
@@ -130,11 +211,11 @@ def test_those_who_are_not_ready_are_passed_over() -> None:
     assert decision.admit == ["x"]
 
 
-def test_behind_one_that_is_not_ready_nobody_overtakes_either() -> None:
-    """The first who is ready and does not fit keeps the others waiting."""
+def test_behind_one_that_is_not_ready_the_first_who_is_keeps_its_place() -> None:
+    """It is passed as if it were the first, and admitted when it fits."""
     waiting = [new("late", 5)._replace(ready=False), new("large", 100), new("small", 5)]
 
-    assert schedule([decode("a")], waiting, 6, LIMITS).admit == []
+    assert schedule([decode("a")], waiting, 6, LIMITS).passed == ["large"]
     assert schedule([decode("a")], waiting, 7, LIMITS).admit == ["large"]
 
 
