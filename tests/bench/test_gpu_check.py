@@ -82,6 +82,17 @@ def test_a_tile_that_adds_in_another_order_is_found(run: Run, kit: Path, tmp_pat
     assert "FAILED: matrix unit bf16, linear bf16" in said
 
 
+def test_a_head_that_names_other_tokens_is_found(run: Run, kit: Path, tmp_path: Path) -> None:
+    """Whatever it drafts would be thrown away, and nothing else would be wrong."""
+    wrong = with_source(kit, tmp_path / "kit", "spread", "tests.support.cuda_mistakes:spread")
+    code, told, _ = run("--kit", wrong, "--only", "heads")
+
+    assert code == 1
+    assert told["checks"]["drafts"]["ok"] is False
+    assert "logits of 3 tokens are" in told["checks"]["drafts"]["said"]
+    assert told["checks"]["drafts law 1"]["ok"] is True
+
+
 def test_a_part_that_dies_goes_on_behind_what_it_died_of(
     run: Run, kit: Path, tmp_path: Path
 ) -> None:

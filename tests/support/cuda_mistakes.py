@@ -86,3 +86,13 @@ def linear(
         total = tl.dot(tl.load(ws + at), tl.load(xs + at, mask=(m < tokens)[None, :]), total)
     total += biases(bias, n, features, own)
     finish(y + own.to(tl.int64) * tokens * features, total, m, n, tokens, features)
+
+
+@triton.jit
+def spread(named, places, logits, few, stride, BLOCK: tl.constexpr):
+    """Gives every token the logit of the one named next to it."""
+    row, token = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    place = tl.load(places + token, mask=token < stride, other=-1)
+    beside = tl.where(place + 1 < few, place + 1, 0)
+    value = tl.load(named + row * few + beside, mask=place >= 0, other=float("-inf"))
+    tl.store(logits + row * stride + token, value, mask=token < stride)

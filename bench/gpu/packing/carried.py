@@ -14,6 +14,7 @@ from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.product_tiles import Tile
 from raylax.kernels.cuda.variants.table import of_model, shared
 from raylax.kernels.errors import CompileError
+from raylax.kernels.heads.checkpoint import HeadCheckpoint
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.spec import DecoderSpec, Rope
 from raylax.kernels.store import Store
@@ -40,6 +41,12 @@ def variants(chip: int, demo: DecoderSpec, small: bool) -> list[Variant]:
         made += [one for shape in limited(demo) for one in attention.attend(shape, chip)]
         made += of_model(biased(demo), chip, "bf16")
     return list({one.name: one for one in made}.values())
+
+
+def of_head(head: HeadCheckpoint, chip: int) -> Sequence[Variant]:
+    """What a draft head takes."""
+    form = DeviceForm.of(head.spec, head.dtype, ModelOptions("q0bf16"), CHIPS[chip])
+    return form.variants()
 
 
 def bytes_of(demo: DecoderSpec, chip: int, kv: KV) -> Sequence[Variant]:

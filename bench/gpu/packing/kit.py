@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from packing.carried import EIGHT_B, other_tiles, overlapped, usable, variants
+import numpy as np
+
+from packing.carried import EIGHT_B, of_head, other_tiles, overlapped, usable, variants
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
@@ -20,6 +22,7 @@ from raylax.kernels.cuda.cubins.facts import Cubin, Facts, listed, made_of, one
 from raylax.kernels.cuda.cubins.overlap import LEAST
 from raylax.kernels.cuda.variants import products
 from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.heads.checkpoint import HeadCheckpoint
 from raylax.kernels.options import ProgressCallback
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
@@ -28,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKED = ROOT / "kit"
 """Where a bundle has it."""
 DEMO = ROOT / "deploy" / "demo_model"
-KIND, FACTS, ANSWERS = "gpu-kit", "kit.json", "answers.json"
+KIND, FACTS, ANSWERS, DRAFTS = "gpu-kit", "kit.json", "answers.json", "drafts.npz"
+HEAD, FILES = "eagle", ("config.json", "model.safetensors")
 SMALL_LAYERS = 1
 
 
@@ -65,6 +69,16 @@ class Kit:
         """What its model is."""
         return open_checkpoint(self.model).spec
 
+    @cached_property
+    def head(self) -> HeadCheckpoint:
+        """Its model's draft head."""
+        return HeadCheckpoint(self.directory / HEAD, open_checkpoint(self.model))
+
+    @cached_property
+    def drafts(self) -> Mapping[str, Any]:
+        """`drafts.py`'s."""
+        return dict(np.load(self.directory / DRAFTS))
+
     @property
     def timed(self) -> DecoderSpec:
         """The shape of a model whose steps are timed; small: one layer of the demo model."""
@@ -72,7 +86,7 @@ class Kit:
 
     @cached_property
     def variants(self) -> list[Variant]:
-        return variants(self.chip, self.demo, self.small)
+        return [*variants(self.chip, self.demo, self.small), *of_head(self.head, self.chip)]
 
     @cached_property
     def _listed(self) -> dict[str, Facts]:
@@ -105,8 +119,10 @@ def kit_in(directory: Path) -> Kit:
 
 def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
     """From the store, or made now. Raises CompileError, CheckpointError."""
-    demo = open_checkpoint(DEMO).spec
-    wanted = variants(chip, demo, small)
+    read = open_checkpoint(DEMO)
+    demo, head = read.spec, HeadCheckpoint(DEMO / HEAD, read)
+    found = [*variants(chip, demo, small), *of_head(head, chip)]
+    wanted = list({variant.name: variant for variant in found}.values())
     wanted += [] if small else usable(other_tiles(chip), chip, progress)
     places = {"cubins": cubins_for(wanted, CHIPS[chip], Store(), progress)}
     if chip >= LEAST and not small:
@@ -115,27 +131,50 @@ def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
         wanted += own
     digests = [made_of(variant, CHIPS[chip]) for variant in wanted]
     facts = {"cubins": digests, "small": small, "kernels": source_hash()}
-    key = key_of({**facts, "answers": Path(__file__).with_name("answers.py").read_text()})
+    key = key_of({**facts, **{name: source(name) for name in ("answers", "drafts")}})
     directory, _ = Store().get(KIND, key, lambda place: make(place, places, chip, small))
     return Kit(directory, chip, small)
 
 
 def make(directory: Path, code: Mapping[str, Path], chip: int, small: bool) -> None:
     """A kit in an empty directory. `code`: what machine code is copied, and to where."""
+    from packing import drafts
     from packing.answers import greedy_answers  # the CPU engine's, with its compiler
 
     model = directory / "model"
     for name, place in code.items():
         shutil.copytree(place, directory / name)
-    model.mkdir()
+    for place in (model, directory / HEAD):
+        place.mkdir()
     if small:
         first_layers(model)
     else:
-        for name in ("config.json", "model.safetensors"):
-            shutil.copyfile(DEMO / name, model / name)
+        copy(DEMO, model)
+    copy(DEMO / HEAD, directory / HEAD)
+    if small:
+        tapping_all(directory / HEAD / "config.json")
     told = [asdict(one) for one in greedy_answers(model, DEMO, small)]
     (directory / ANSWERS).write_text(json.dumps(told))
+    drafts.keep(directory / HEAD, model, small, directory / DRAFTS)
     (directory / FACTS).write_text(json.dumps({"chip": chip, "small": small}))
+
+
+def tapping_all(file: Path) -> None:
+    """A draft head that has three features of those layers that there are."""
+    config = json.loads(file.read_text())
+    config["eagle_config"] = {"eagle_aux_hidden_state_layer_ids": [0, *[SMALL_LAYERS] * 2]}
+    file.write_text(json.dumps(config))
+
+
+def copy(source: Path, to: Path) -> None:
+    """A checkpoint's files."""
+    for name in FILES:
+        shutil.copyfile(source / name, to / name)
+
+
+def source(name: str) -> str:
+    """Of what makes a part of a kit."""
+    return Path(__file__).with_name(f"{name}.py").read_text()
 
 
 def first_layers(directory: Path) -> None:
