@@ -151,8 +151,9 @@ class EngineConfig:
     target_itl_ms: float | Literal["auto"] = option("auto", DURATION_OR_AUTO)
     """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
     eighth of its time at least. auto: three times what its decodes take alone, as it was learned of
-    this machine. 0: any, steps are as full as they may be. Where only requests of the class low
-    decode, a step may take three times as long."""
+    this machine, and any while eight or more wait for their first tokens. 0: any, steps are as full
+    as they may be. Where only requests of the class low decode, a step may take three times as
+    long."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, OPT)

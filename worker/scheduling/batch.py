@@ -26,11 +26,12 @@ from raylax.worker.scheduling.branches import Branch, branched, drop
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decider import Decider, running_candidates
 from raylax.worker.scheduling.decision.cuts import CutNotes
+from raylax.worker.scheduling.decision.prefill_time import NO_PAST
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.grammars import follow_grammars
 from raylax.worker.scheduling.drafting.verification import verify
-from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, pairs_of, work_of
+from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, past_of, work_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, read_states
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL
@@ -140,7 +141,7 @@ class Batch:
         self.counters.stepped(flight.work[0] + flight.work[1])
         self.trace.committed(flight, self.roster.pool.evicted)
         began, self._ended = max(flight.begun, self._ended), self.roster.clock()
-        self.decider.learn(flight.work, self._ended - began, flight.short, flight.pairs)
+        self.decider.learn(flight.work, self._ended - began, flight.short, flight.past)
         self.counters.sums.add(flight.work, self._ended - began, self.decider.step_time.value)
         return deltas
 
@@ -170,9 +171,9 @@ class Batch:
         along = [(branch, branch.count, branch.wanted) for branch in branches]
         plan = make_plan(self.counters.steps, [*batch, *along], draws)
         work = work_of(batch, sum([branch.count for branch in branches]))
-        pairs = pairs_of(batch) if work[0] else 0.0
+        past = past_of(batch) if work[0] else NO_PAST
         begun, short = self.roster.clock(), decision.short
-        return Flight(plan, batch, work, begun, short, branches=branches, pairs=pairs)
+        return Flight(plan, batch, work, begun, short, branches=branches, past=past)
 
     def _branch(self, batch: list[Work]) -> list[Branch]:
         """What else of a step verifies drafts, in what it has room for."""

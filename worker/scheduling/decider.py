@@ -2,13 +2,14 @@
 step. It carries none of them out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
+from raylax.worker.scheduling.decision.prefill_time import NO_PAST, Past
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.decision.sharing import Filling, is_filled_by_others
 from raylax.worker.scheduling.decision.step_time import StepTimeModel
@@ -17,6 +18,9 @@ from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
 from raylax.worker.speculation.row_cost import weighed_rows
 
+MANY, FEW = 8, 2
+"""Sequences that wait for their first tokens, from which on an engine is saturated, and until it no
+longer is: short steps decode fewer at once, and so an engine makes less of them."""
 MOST_PREEMPTED = 2
 """Times after which one of the lowest class gives way to the highest no more."""
 
@@ -28,6 +32,8 @@ class Decider:
     roster: Roster
     limits: StepLimits
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
+    saturated: bool = False
+    """Many wait for their first tokens: steps are full until few do."""
     decodes_turn: bool = False
     """The last step that was decided had prefills, and the next one is to have none."""
     _allowance: Allowance = field(init=False)
@@ -47,8 +53,17 @@ class Decider:
             self.roster.waiting.age()
         waiting, allowed = self._in_order(running, division), self._allowance.now
         pages, times = self.roster.pool.available, self.step_time.times
-        turn = self.decodes_turn
-        return schedule(running, waiting, pages, self.limits, division, allowed, times, turn)
+        limits, turn = self.limits_of(running), self.decodes_turn
+        return schedule(running, waiting, pages, limits, division, allowed, times, turn)
+
+    def limits_of(self, running: list[Candidate]) -> StepLimits:
+        """Those of the next step: where nobody has set a target between two tokens, an engine that
+        is saturated has none."""
+        if self.limits.itl_s is not None:
+            return self.limits
+        first = sum([one.phase is PREFILL for one in running]) + self.roster.waiting.ready
+        self.saturated = first >= (FEW if self.saturated else MANY)
+        return replace(self.limits, itl_s=0.0) if self.saturated else self.limits
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service."""
@@ -72,12 +87,12 @@ class Decider:
         one.gave_way = 0
 
     def learn(
-        self, work: tuple[int, int, int], seconds: float, short: bool, pairs: float = 0.0
+        self, work: tuple[int, int, int], seconds: float, short: bool, past: Past = NO_PAST
     ) -> None:
-        """A step of this work, see `work_of`, took so long; its prefills have so many `pairs`."""
+        """A step of this work, see `work_of`, took so long; `past`: of its prefills."""
         prefill, rows, context = work
         weighed = rows if prefill else weighed_rows(rows, self.limits.tile_rows)
-        self.step_time.learn(prefill, weighed, context, seconds, pairs)
+        self.step_time.learn(prefill, weighed, context + past.tokens, seconds, past.pairs)
         self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
 
@@ -99,6 +114,7 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
             one.likely,
             0,
             False,
+            one.announced,
             one.preempted >= MOST_PREEMPTED,
         )  # by position: by name takes half as long again
         for one in running

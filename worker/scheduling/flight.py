@@ -9,7 +9,7 @@ from typing import Protocol
 from raylax.kernels.model import PendingStep
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.branches import Branch
-from raylax.worker.scheduling.decision.prefill_time import pairs
+from raylax.worker.scheduling.decision.prefill_time import NO_PAST, Past, pairs
 from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work
 
@@ -28,8 +28,8 @@ class Flight:
     """The device is at it, or will be."""
     branches: list[Branch] = field(default_factory=list)
     """What the plan has behind the batch."""
-    pairs: float = 0.0
-    """Of its prefills, see `pairs_of`."""
+    past: Past = NO_PAST
+    """Of its prefills."""
 
     @property
     def only_decodes(self) -> bool:
@@ -49,9 +49,11 @@ def work_of(batch: list[Work], branched: int = 0) -> tuple[int, int, int]:
     return sum([count for _, count, _ in batch]) - rows, rows + branched, context
 
 
-def pairs_of(batch: list[Work]) -> float:
-    """How often a token of its prefills looks at one, as `StepTimeModel` wants to know it."""
-    return sum([pairs(count, one.computed) for one, count, _ in batch if one.phase is not DECODE])
+def past_of(batch: list[Work]) -> Past:
+    """What stands before the tokens of its prefills, as `StepTimeModel` wants to know it."""
+    prefills = [(count, one.computed) for one, count, _ in batch if one.phase is not DECODE]
+    looks = sum([pairs(count, before) for count, before in prefills])
+    return Past(looks, sum([before for _, before in prefills]))
 
 
 class StepTrace(Protocol):

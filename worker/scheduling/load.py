@@ -8,19 +8,21 @@ from raylax.worker.scheduling.sequence import DECODE
 
 def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
     """How the engine of a batch stands; `taken` and `draining` are what the batch does not know."""
-    decoding = contexts = prefilling = before = 0
+    decoding = contexts = prefilling = before = streams = read = 0
     roster, classes = batch.roster, set[Priority]()
     for one in roster.running.values():
         if one.phase is DECODE:
             decoding += 1
             contexts += one.computed
-            classes.add(one.request.priority)
+            if one.announced:
+                classes.add(one.request.priority)
+                streams, read = streams + 1, read + one.computed
         else:
             before = before or one.computed  # of the oldest
             prefilling += one.pending
     pool, counters = roster.pool, roster.counters
     limits, times = batch.limits, batch.decider.step_time.times
-    budget = budget_of(decoding, contexts, classes, before, limits, times)
+    budget = budget_of(streams, read, classes, before, limits, times)
     return Load(
         running=len(roster.running),
         waiting=len(roster.waiting),

@@ -94,7 +94,7 @@ def knowing(itl_s: float | None) -> Batch:
         (0.0, None),
         (9.0, None),
         (0.0225, Cuts(10, 9, 0.0225, 0)),  # 10 tokens in each step
-        (None, Cuts(5, 4, 0.012 * TIMES_QUIET, 0)),  # 21 tokens
+        (None, Cuts(6, 5, 0.012 * TIMES_QUIET, 0)),  # 18 tokens
         (0.001, Cuts(99, 99, 0.001, 99)),  # an eighth: 1.7 ms; the last one counts as a decode
     ],
 )

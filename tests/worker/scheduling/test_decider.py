@@ -7,7 +7,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Priority, Request
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decider import MOST_PREEMPTED, Decider
+from raylax.worker.scheduling.decider import FEW, MANY, MOST_PREEMPTED, Decider
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
@@ -162,3 +162,27 @@ def test_it_learns_what_rows_cost_in_their_tiles() -> None:
             decider.learn((0, rows, 0), 1.0 + weighed_rows(rows, 8), False)
 
     assert decider.step_time.value.c == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("itl_s", "waiting", "before", "saturated"),
+    [
+        (None, MANY, False, True),
+        (None, MANY - 1, False, False),
+        (None, MANY - 1, True, True),
+        (None, FEW, True, True),
+        (None, FEW - 1, True, False),
+        (0.05, MANY, False, False),  # a target that was set holds
+        (0.0, MANY, False, False),
+    ],
+)
+def test_steps_are_full_while_many_wait_for_their_first_tokens(
+    itl_s: float | None, waiting: int, before: bool, saturated: bool
+) -> None:
+    """From many on until there are few: so streams of an engine that fills up change their pace
+    seldom."""
+    decider = Decider(Roster(PagePool(64)), StepLimits(64, 16, itl_s=itl_s), saturated=before)
+    for number in range(waiting):
+        decider.roster.add(urgent(f"r{number}", 100 * number, Priority.NORMAL))
+
+    assert decider.limits_of([]).itl_s == (0.0 if saturated else itl_s)

@@ -33,6 +33,8 @@ class Candidate(NamedTuple):
     """Waiting only: steps in which others were admitted before it, since it did not fit."""
     begun: bool = False
     """Waiting only: it has run before, and nobody passes it."""
+    speaks: bool = True
+    """Running only: its first token was drawn, so that somebody waits for the next one."""
     spared: bool = False
     """Running only: it has given way to a higher class as often as it may have to."""
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.decision.prefill_time import PrefillTime
 
-TIMES_QUIET = 2.75
+TIMES_QUIET = 2.5
 """So many times what its decodes alone take may a step take, where no target is set: three times,
 less what steps differ from what is expected of them."""
 TIMES_LOW = 3.0
@@ -56,18 +56,21 @@ def prefill_budget(
     target_s: float,
     most: int,
     tile: int = 1,
+    read_s: float = 0.0,
 ) -> Budget:
     """Tokens, `most` at most, beside `decoding` rows that alone take `quiet_s`. `before`: tokens
-    that stand before the first ones. A tile's tokens at least, as far as there are so many: rows
-    are computed `tile` at a time, and so chunks end where a tile does."""
+    that stand before the first ones, and `read_s`: what reading those takes. A tile's tokens at
+    least, as far as there are so many: rows are computed `tile` at a time, and so chunks end where
+    a tile does."""
     if target_s == inf or not decoding:
         return Budget(most)
     if not any(prefill):
         return Budget(min(most, UNKNOWN), target_s)
-    left, least = target_s - quiet_s, quiet_s * LEAST_PART / (1 - LEAST_PART)
+    others_s = quiet_s + read_s
+    left, least = target_s - others_s, others_s * LEAST_PART / (1 - LEAST_PART)
     fitting = prefill.tokens_within(max(left, least), before)
     if fitting >= most:
         return Budget(most, target_s)
     rows = (decoding + int(fitting)) // tile * tile
     whole = rows - decoding if rows > decoding else tile
-    return Budget(min(most, whole), target_s, left < least, quiet_s + least)
+    return Budget(min(most, whole), target_s, left < least, others_s + least)

@@ -14,6 +14,17 @@ def pairs(tokens: int, before: int) -> float:
     return tokens * (before + tokens / 2)
 
 
+class Past(NamedTuple):
+    """What stands before the tokens of a step's prefills."""
+
+    pairs: float = 0.0
+    tokens: int = 0
+    """That are in pages already, each of which is read once."""
+
+
+NO_PAST = Past()
+
+
 class PrefillTime(NamedTuple):
     """Seconds of the prefills of a step."""
 

@@ -102,8 +102,9 @@ def schedule(
     if needed > available:
         return Decision(preempt=[for_decodes(running, division).id])
     begun = [one for one in running if one.phase is PREFILL]
-    rows, context = len(decodes), sum([one.computed for one in decodes])
-    beside = rows, context, {one.priority for one in decodes}
+    rows, streams = len(decodes), [one for one in decodes if one.speaks]
+    context, classes = sum([one.computed for one in streams]), {one.priority for one in streams}
+    beside = len(streams), context, classes
     budget = budget_of(*beside, begun[0].computed if begun else 0, limits, times)
     tokens = min(limits.tokens, rows + budget.tokens)
     admission = Admission(
@@ -143,8 +144,8 @@ def budget_of(
         return Budget(limits.tokens)
     quiet_s = times.step.seconds(0, weighed_rows(decodes, limits.tile_rows), context)
     target_s = step_target(quiet_s, limits.itl_s, classes)
-    size = limits.tokens, limits.tile_rows
-    return prefill_budget(quiet_s, times.prefill, decodes, before, target_s, *size)
+    size, read_s = (limits.tokens, limits.tile_rows), times.step.d * before
+    return prefill_budget(quiet_s, times.prefill, decodes, before, target_s, *size, read_s)
 
 
 def for_decodes(running: Sequence[Candidate], division: Division) -> Candidate:

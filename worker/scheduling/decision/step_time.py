@@ -58,8 +58,8 @@ class StepTimeModel:
     def learn(
         self, prefill_tokens: int, decoding: float, context: int, seconds: float, pairs: float = 0.0
     ) -> None:
-        """A step took so many seconds; `context` tokens lie in the pages of those that decode, and
-        its prefills have so many `pairs`."""
+        """A step took so many seconds; it reads `context` tokens of pages, and its prefills have so
+        many `pairs`."""
         prefill = self.times.prefill.seconds(prefill_tokens, pairs)
         expected = self.value.seconds(0, decoding, context) + prefill
         if known := bool(self._tokens) if prefill_tokens else self._decoded:
