@@ -28,6 +28,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from raylax.cluster.cluster_secret import ray_token
 from raylax.cluster.errors import UserError
 from raylax.cluster.node_certificates import ray_tls
 from raylax.cluster.ports import free_ports
@@ -49,11 +50,13 @@ ALWAYS_THERE = Path("/tmp")
 LONGEST_PARENT = 13
 """HAProxy takes 97 characters for a socket's path; Ray adds 68 to the run's directory's 16."""
 
+SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's switch: without it all of it listens on loopback, on every system."""
 FOR_RAY = {
     "RAY_AUTH_MODE": "token",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    SEVERAL_MACHINES: "0",
     "RAY_NUM_REDIS_GET_RETRIES": "120",
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
@@ -146,16 +149,19 @@ def token_of(directory: Path) -> Path:
     return directory / "token"
 
 
-def for_ray(directory: Path, addresses: Iterable[str] = ()) -> dict[str, str]:
+def for_ray(
+    directory: Path, addresses: Iterable[str] = (), secret: str | None = None
+) -> dict[str, str]:
     """The environment of the process that starts Ray, and of all its children.
 
     Only our processes can join: the cluster's token lies in the directory, readable by us alone,
     and so does the certificate without which nobody is understood. `addresses`: of nodes that are
-    not at this machine's own.
+    not at this machine's own. `secret`: of a cluster of several machines, which have the addresses
+    that they are given.
     """
     token = token_of(directory)
     token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
+    token.write_text(secrets.token_hex(32) if secret is None else ray_token(secret))
     for kept in (answers_of(directory), metrics_of(directory).parent):
         kept.mkdir(mode=0o700, exist_ok=True)
     files = {name: str(directory / file) for name, file in HAPROXY_FILES.items()}
@@ -163,15 +169,21 @@ def for_ray(directory: Path, addresses: Iterable[str] = ()) -> dict[str, str]:
     return {
         **os.environ,
         **FOR_RAY,
+        **({} if secret is None else {SEVERAL_MACHINES: "1"}),
         **files,
         **dict(zip(INNER_PORTS, ports, strict=True)),
-        **ray_tls(directory, secrets.token_hex(32), addresses),
+        **ray_tls(directory, secret or secrets.token_hex(32), addresses),
         "PYTHONSAFEPATH": "1",  # no module is looked for where the command was typed
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(ray_directory(directory)),
         "TMPDIR": str(directory),
         RUN_DIRECTORY: str(directory),
     }
+
+
+def has_several_machines() -> bool:
+    """Whether this process is of a run that other machines may join."""
+    return os.environ.get(SEVERAL_MACHINES) == "1"
 
 
 def run_directory() -> Path | None:

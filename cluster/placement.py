@@ -1,5 +1,6 @@
 """How machines are shared among workers, and a worker's place among its ranks."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from raylax.cluster.config.models import ModelSettings
@@ -7,6 +8,9 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import choose
 
+FIRST_MACHINE = "node:__internal_head__"
+"""What Ray counts on the machine that it was started on, and nowhere else."""
+A_LITTLE = 0.001
 CORES_FOR_TWO = 4
 """With fewer a second router would take from the engine what it gives."""
 
@@ -28,6 +32,21 @@ def cpus_of_the_machine(config: ClusterConfig) -> int:
     return max(usable_cores(), config.each[0].all_ranks)
 
 
+def place_for(deployment: str) -> str:
+    """Ray's name of the one place that each machine has for a worker of this deployment."""
+    return f"raylax_{deployment}"
+
+
+def places(config: ClusterConfig, deployments: Iterable[str]) -> dict[str, float]:
+    """What a machine has of them, where others may join."""
+    return {} if config.cluster is None else {place_for(one): 1.0 for one in deployments}
+
+
+def on_the_first_machine(config: ClusterConfig) -> dict[str, float]:
+    """What keeps something beside the front door, where others may join."""
+    return {} if config.cluster is None else {FIRST_MACHINE: A_LITTLE}
+
+
 def device_of_a_worker(config: ModelSettings) -> str:
     """A kind without a number: Ray shows a worker its own GPU and no other. What `auto` is, is
     said by the machine where this is asked, once for all workers."""
@@ -43,16 +62,21 @@ def cost_of_a_worker(config: ModelSettings) -> float:
     return config.ranks * (config.gpus_per_rank if on_gpus else 1.0)
 
 
-def placement(config: ClusterConfig) -> dict[str, Any]:
+def placement(config: ClusterConfig, deployment: str = "Worker") -> dict[str, Any]:
     """Options of the worker's deployment: a bundle of resources for each rank, one for the replica
     if it is alone. On GPUs each rank has one, or a share of one, and Ray lets its process see no
-    other."""
+    other. Where machines may join, GPUs are all that is counted, and without them one worker goes
+    to each."""
     cpus, on_gpus = cpus_of_a_rank(config), device_of_a_worker(config) == "cuda"
     gpus = config.gpus_per_rank if on_gpus else 0
-    options: dict[str, Any] = {"ray_actor_options": {"num_cpus": cpus, "num_gpus": gpus}}
+    own: dict[str, float] = {}
+    if config.cluster is not None:
+        cpus, own = (0, {}) if on_gpus else (cpus, {place_for(deployment): 1.0})
+    actor = {"num_cpus": cpus, "num_gpus": gpus, **({"resources": own} if own else {})}
+    options: dict[str, Any] = {"ray_actor_options": actor}
     if config.ranks > 1:
-        bundle = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
-        options["placement_group_bundles"] = [bundle] * config.ranks
+        bundle = {what: count for what, count in (("CPU", cpus), ("GPU", gpus)) if count}
+        options["placement_group_bundles"] = [bundle | own, *[bundle] * (config.ranks - 1)]
         options["placement_group_strategy"] = (
             "STRICT_PACK" if config.placement == "host" else "PACK"
         )

@@ -26,7 +26,8 @@ def check_free(host: str, port: int, flag: str) -> None:
             if getattr(error, "errno", None) in OF_THE_PORT:
                 what, change = f"port {port} on {host} cannot be used", flag
             else:
-                what, change = f"{host} is no address of this machine", "--host"
+                what = f"{host} is no address of this machine"
+                change = "--host" if flag.endswith("port") else flag
             raise UserError(f"{what}: {reason}; choose another by {change}") from None
 
 

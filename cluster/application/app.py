@@ -24,6 +24,7 @@ from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import (
     cost_of_a_worker,
     device_of_a_worker,
+    on_the_first_machine,
     placement,
     routers_of,
 )
@@ -53,13 +54,15 @@ def build_application(
     models = find_models(config)
     engines = plan(models)
     directory = run_directory()
+    first_machine = on_the_first_machine(config)
+    beside = {"resources": first_machine} if first_machine else {}
     kept = [str(metrics_of(directory))] if directory else []
     metrics = replicas(
         "Metrics",
         MetricsReplica,
         kept,
         user_config={"settings": settings_of(config), "by": by},
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0, **beside},
     )
     names = deployment_names([model.name for model in models])
     first = first_workers([model.config for model in models])
@@ -80,7 +83,7 @@ def build_application(
         max_surge_percent=100,  # the next one is there before the last one goes
         max_constructor_retry_count=1,  # it opens ports: what failed would fail again
         graceful_shutdown_timeout_s=config.limits.request_timeout_s,  # calls end where they began
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0, **beside},
     )
 
 
@@ -125,7 +128,7 @@ def worker(
         WorkerReplica,
         [*named, engine.asjson(), device, token, config.enable_tracing],
         [metrics],
-        **placement(config),
+        **placement(config, deployment),
         request_router_config=RequestRouterConfig(request_router_class=Membership),
         autoscaling_config=autoscaling(model.name, config, first),
     )

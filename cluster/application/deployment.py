@@ -17,13 +17,29 @@ from raylax.cluster.placement import cpus_of_the_machine
 NAME = "raylax"
 RUNNING, FAILED, STARTING = "RUNNING", "DEPLOY_FAILED", "UPDATING"
 """Of Serve's states of applications and deployments."""
-FIXED = ("host", "port", "grpc_port", "tls_cert", "tls_key", "tls_client_ca")
-"""Settings of the front door, which is opened once."""
+NO_PLACE = "to be scheduled"
+"""In what Serve says of a deployment after half a minute."""
+FIXED = (
+    "host", "port", "grpc_port", "tls_cert", "tls_key", "tls_client_ca", "cluster", "cluster_secret"
+)  # fmt: skip
+"""Settings of the front door, and of that for other machines: each is opened once."""
 
 
-def deploy(config: ClusterConfig, by: str) -> None:
-    """Returns when all of it runs. Raises UserError with the reason of who did not start, also
-    after limits.startup_timeout_s. `by`: who wants it, in words."""
+def all_are_there(application: Any) -> bool:
+    """Nothing is enough but that Serve says so."""
+    return False
+
+
+def others_wait_for_machines(application: Any) -> bool:
+    """What does not run yet is what Serve can put nowhere, until another machine joins."""
+    started = (RUNNING, "HEALTHY")
+    left = [one for one in application.deployments.values() if one.status not in started]
+    return bool(left) and all(NO_PLACE in one.message for one in left)
+
+
+def deploy(config: ClusterConfig, by: str, enough: Callable[[Any], bool] = all_are_there) -> None:
+    """Returns when all of it runs, or what there is is enough. Raises UserError with the reason of
+    who did not start, also after limits.startup_timeout_s. `by`: who wants it, in words."""
     from ray import serve
 
     from raylax.cluster.application.app import build_application
@@ -35,20 +51,30 @@ def deploy(config: ClusterConfig, by: str) -> None:
     outside = dict(zip(deployment_names(served), served, strict=True))
     serve.run_many([target], wait_for_applications_running=False)
     wait_until_running(
-        lambda: serve.status().applications[NAME], outside, config.limits.startup_timeout_s
+        lambda: serve.status().applications[NAME],
+        outside,
+        config.limits.startup_timeout_s,
+        enough=enough,
     )
 
 
 def wait_until_running(
-    look: Callable[[], Any], outside: Mapping[str, str], limit_s: float, every_s: float = 0.1
+    look: Callable[[], Any],
+    outside: Mapping[str, str],
+    limit_s: float,
+    every_s: float = 0.1,
+    enough: Callable[[Any], bool] = all_are_there,
 ) -> None:
-    """Returns when the application that is looked at runs. Raises UserError when it has failed, or
-    is not there in time. `outside`: what the models are called whose workers are deployed."""
+    """Returns when the application that is looked at runs, or what there is is enough. Raises
+    UserError when it has failed, or is not there in time. `outside`: what the models are called
+    whose workers are deployed."""
     deadline = time.monotonic() + limit_s
     while (now := look()).status != RUNNING:
         if now.status == FAILED:
             reasons = reasons_of(now, outside, (FAILED,)) or reason_of(now.message)
             raise UserError(f"the application did not start: {reasons}")
+        if enough(now):
+            return
         if time.monotonic() > deadline:
             reasons = reasons_of(now, outside, (STARTING, "UNHEALTHY")) or reason_of(now.message)
             raise UserError(

@@ -217,6 +217,32 @@ def key(
 
 
 @app.command()
+def join(
+    cluster: Annotated[
+        str,
+        typer.Argument(help="Where its first machine lets others in: 10.0.0.2 or 10.0.0.2:7000."),
+    ],
+    secret: Annotated[
+        Path, typer.Option(help="A copy of the file that its cluster_secret names, of mode 0600.")
+    ],
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="By which the others reach this machine; else the one by which it reaches them."
+        ),
+    ] = None,
+) -> None:
+    """Make this machine one of a cluster's, which `raylax serve --cluster` has started: it takes
+    workers until Ctrl-C, which gives it back.
+
+    Example: [bold]raylax join 10.0.0.2 --secret ~/.raylax/secret[/]
+    """
+    from raylax.cluster.joining.join import join_typed
+
+    join_typed(cluster, secret, address, Console())
+
+
+@app.command()
 def node(
     secret: Annotated[
         Path, typer.Argument(help="The cluster's secret; a new one if none is there.")

@@ -1,22 +1,14 @@
 """`raylax node`: what a machine of a Ray cluster needs, and what to type there."""
 
-import secrets
 import shlex
-import stat
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from raylax.cluster.cluster_secret import ray_token, read_or_make
 from raylax.cluster.errors import UserError
 from raylax.cluster.node_certificates import ray_tls, write_private
-from raylax.kernels.errors import UntrustedPath
-from raylax.kernels.ownership import check_ours
-from raylax.proto.wire.cluster_tls import derived
 
-BYTES = 32
-SHORTEST, LONGEST = 2 * BYTES, 4096
-"""Of a secret, in characters."""
-TOKEN = b"raylax: Ray's token"
 MORE = {
     "RAY_AUTH_MODE": "token",
     "RAY_enable_metrics_collection": "0",
@@ -39,7 +31,7 @@ def prepare_node(secret_file: Path, addresses: Sequence[str]) -> None:
     token = directory / "ray-token"
     try:
         variables = ray_tls(directory, secret, addresses)
-        write_private(token, derived(secret, TOKEN, BYTES).hex().encode())
+        write_private(token, ray_token(secret).encode())
     except OSError as error:
         raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
     variables |= {"RAY_AUTH_TOKEN_PATH": str(token), **MORE}
@@ -54,28 +46,3 @@ def check_address(address: str) -> None:
         ip_address(address)
     except ValueError:
         raise UserError(f"--address must be one of IPv4 or IPv6, found {address}") from None
-
-
-def read_or_make(file: Path) -> str:
-    """The secret in a file that nobody else can read. Raises UserError."""
-    try:
-        if not file.exists():
-            write_private(file, f"{secrets.token_hex(BYTES)}\n".encode())
-        check_ours(file.absolute())
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o77:
-            mode = stat.filemode(found.st_mode)
-            raise UserError(f"{file}: must be a file of mode 0600, found {mode}")
-        secret = file.read_text(encoding="ascii").strip() if found.st_size <= LONGEST else ""
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read or made: {error.strerror}") from None
-    except UntrustedPath as error:
-        raise UserError(f"{file}: {error.place} {error.why}") from None
-    except UnicodeError:
-        secret = ""
-    if len(secret) < SHORTEST:
-        raise UserError(
-            f"{file}: a secret has {SHORTEST} to {LONGEST} characters of ASCII, found "
-            f"{found.st_size} bytes"
-        )
-    return secret

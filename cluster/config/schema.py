@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from raylax.cluster.config.machines import MachinePlace, Place, place_of
 from raylax.cluster.config.models import ModelEntry, ModelSettings
 from raylax.cluster.config.sections import (
     Anywhere,
@@ -33,6 +34,12 @@ class ClusterConfig(ModelSettings):
     """HTTP port."""
     grpc_port: int = Field(9000, ge=1, le=65535)
     """gRPC port."""
+    cluster: MachinePlace | None = None
+    """This machine's address, as 10.0.0.2 or 10.0.0.2:7000, at which others join by `raylax join`;
+    null: nobody does."""
+    cluster_secret: Anywhere | None = None
+    """The file with the secret by which machines join, of mode 0600; a new one if none is
+    there."""
     models: tuple[ModelEntry, ...] = ()
     """Several models in one cluster; `model` is then not looked at."""
     routers: int | None = Field(None, ge=1)
@@ -84,6 +91,11 @@ class ClusterConfig(ModelSettings):
         self.check()
         if self.port == self.grpc_port:
             raise ValueError(f"port and grpc_port must differ, found {self.port} twice")
+        if (self.cluster is None) != (self.cluster_secret is None):
+            raise ValueError(
+                "cluster and cluster_secret belong together: machines join by a secret alone, "
+                "found one without the other"
+            )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together, found one without the other")
         if self.tls_client_ca is not None and self.tls_cert is None:
@@ -109,8 +121,19 @@ class ClusterConfig(ModelSettings):
         """One configuration for each model, all of which share the machines."""
         made = tuple(self._of(entry) for entry in self.models) or (self,)
         for one in made:
-            one._all_ranks = sum(other.most_replicas * other.ranks for other in made)
+            one._all_ranks = sum(other.workers_of_a_machine * other.ranks for other in made)
         return made
+
+    @property
+    def joined_at(self) -> Place | None:
+        """Where other machines join, if they may."""
+        return None if self.cluster is None else place_of(self.cluster)
+
+    @property
+    def workers_of_a_machine(self) -> int:
+        """As many workers of this model may be on a machine without GPUs: where machines may join,
+        one on each, so that all of them have the same to do."""
+        return self.most_replicas if self.cluster is None else 1
 
     def _of(self, entry: ModelEntry) -> "ClusterConfig":
         """The configuration of one of the models. Raises ValidationError."""
@@ -129,8 +152,8 @@ class ClusterConfig(ModelSettings):
 
     @property
     def all_ranks(self) -> int:
-        """Ranks of all workers that there may be, those of other models included."""
-        return self._all_ranks or self.most_replicas * self.ranks
+        """Ranks of all workers that there may be on a machine, those of other models included."""
+        return self._all_ranks or self.workers_of_a_machine * self.ranks
 
     @property
     def reachable_host(self) -> str:

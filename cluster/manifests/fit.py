@@ -63,6 +63,8 @@ def mistakes(config: ClusterConfig, options: Options) -> Iterator[Mistake]:
     """In the order of what clients would notice first."""
     if "host" in config.model_fields_set and config.host not in EVERY_ADDRESS:
         yield ("host",), f"pods have addresses of their own: 0.0.0.0 or ::, found {config.host}"
+    if config.cluster is not None:
+        yield ("cluster",), f"KubeRay brings the machines: null, found {config.cluster}"
     yield from of_ports(config)
     yield from of_files(config, options)
     for number, one in enumerate(config.each):

@@ -44,8 +44,8 @@ class Part:
 
     @property
     def workers(self) -> int:
-        """As many as there may be."""
-        return self.model.config.most_replicas
+        """As many as there may be on this machine."""
+        return self.model.config.workers_of_a_machine
 
     @property
     def total(self) -> int:
@@ -64,12 +64,7 @@ class Part:
 def plan_engines(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
     """What the engines of each model are told. Raises UserError for what does not fit together."""
     told = {model.name: named(model) for model in models}
-    here = [
-        model
-        for model in models
-        if model.config.has_weights and device_of_a_worker(model.config) != "cuda"
-    ]
-    parts = parts_of(here, told)
+    parts = parts_of(on_this_memory(models), told)
     check_sum(parts)
     for part in parts:
         sizes = part.needs.sizes
@@ -84,8 +79,11 @@ def plan_engines(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
 
 
 def named(model: ResolvedModel) -> EngineConfig:
-    """What a model's engines are told, but for their sizes."""
-    engine = model.config.engine_config(cpus_of_a_rank(model.config))
+    """What a model's engines are told, but for their sizes. Those that have a machine to
+    themselves, whichever that is, look how many cores it has."""
+    config = model.config
+    alone = config.cluster is not None and config.all_ranks == 1
+    engine = config.engine_config(None if alone else cpus_of_a_rank(config))
     return engine.complete(model=str(model.checkpoint), mode=model.config.mode)
 
 
@@ -100,6 +98,22 @@ def engines_alone(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
             pin_threads=bool(model.config.engine.get("pin_threads", False)),
         )
         for model in models
+    ]
+
+
+def check_engines(models: Sequence[ResolvedModel], engines: Sequence[EngineConfig]) -> None:
+    """Whether this machine has room for a worker of each model, whose sizes another machine has
+    found. Raises UserError."""
+    told = {model.name: engine for model, engine in zip(models, engines, strict=True)}
+    check_sum(parts_of(on_this_memory(models), told))
+
+
+def on_this_memory(models: Sequence[ResolvedModel]) -> list[ResolvedModel]:
+    """Those that take some of the host's."""
+    return [
+        model
+        for model in models
+        if model.config.has_weights and device_of_a_worker(model.config) != "cuda"
     ]
 
 

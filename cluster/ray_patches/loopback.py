@@ -1,4 +1,7 @@
-"""Keeps what Serve starts for itself off every address but this machine's own.
+"""Keeps what Serve starts for itself off every address but one.
+
+That is this machine's own, or where other machines join the one by which they know this one: what
+listens there has Ray's TLS, with certificates at both ends.
 
 Ray's own servers stay on loopback by configuration; Serve binds its replicas' internal gRPC
 servers to every address and has no setting for it; and its replicas' HTTP servers, which HAProxy
@@ -12,24 +15,24 @@ LOOPBACK = "127.0.0.1"
 EVERY_ADDRESS = ("[::]:", "0.0.0.0:")
 
 
-def on_loopback(address: str) -> str:
-    """The address, but this machine's own where it means every one."""
+def kept_to(host: str, address: str) -> str:
+    """The address, but at this host where it means every one."""
     for prefix in EVERY_ADDRESS:
         if address.startswith(prefix):
-            return f"{LOOPBACK}:{address.removeprefix(prefix)}"
+            return f"{host}:{address.removeprefix(prefix)}"
     return address
 
 
-def keep_to_loopback() -> None:
-    """Wraps the functions that bind gRPC and HTTP servers."""
+def keep_to(host: str) -> None:
+    """Wraps the functions that bind gRPC and HTTP servers; HTTP is on loopback in any case."""
     from ray._common import tls_utils
 
     bind = tls_utils.add_port_to_grpc_server
 
-    def bind_on_loopback(server: Any, address: str) -> Any:
-        return bind(server, on_loopback(address))
+    def bind_there(server: Any, address: str) -> Any:
+        return bind(server, kept_to(host, address))
 
-    tls_utils.add_port_to_grpc_server = bind_on_loopback
+    tls_utils.add_port_to_grpc_server = bind_there
 
     from ray.serve._private import http_util, replica
 

@@ -5,12 +5,12 @@ import uuid
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from raylax.cluster.environment import UMASK, run_directory
+from raylax.cluster.environment import UMASK, has_several_machines, run_directory
 from raylax.cluster.process_log import log_to_a_file
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
 from raylax.cluster.ray_patches.front_door_limits import limit_the_front_door
-from raylax.cluster.ray_patches.loopback import keep_to_loopback
+from raylax.cluster.ray_patches.loopback import LOOPBACK, keep_to
 from raylax.cluster.ray_patches.own_pages import close_own_pages
 from raylax.cluster.ray_patches.patience import ask_longer
 from raylax.cluster.ray_patches.private_replicas import hide_the_replicas
@@ -22,7 +22,7 @@ def worker_setup() -> None:
     os.umask(UMASK)
     if (directory := run_directory()) is not None:
         log_to_a_file(directory)
-    keep_to_loopback()
+    keep_to(own_address())
     let_the_router_name_requests()
     show_certificate()
     close_the_admin_socket()
@@ -31,6 +31,16 @@ def worker_setup() -> None:
     limit_the_front_door()
     keep_the_front_door_open()  # which imports what takes the template
     ask_longer()
+
+
+def own_address() -> str:
+    """By which the processes of a run reach this one."""
+    if not has_several_machines():
+        return LOOPBACK
+    from ray.util import get_node_ip_address
+
+    address: str = get_node_ip_address()
+    return address
 
 
 def let_the_router_name_requests() -> None:

@@ -20,7 +20,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-from raylax.cluster.application.deployment import check_change, deploy
+from raylax.cluster.application.deployment import (
+    all_are_there,
+    check_change,
+    deploy,
+    others_wait_for_machines,
+)
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import (
     NO_CORE_FILES,
@@ -34,6 +39,7 @@ from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import fetch_models, find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
 from raylax.cluster.startup.asked import Asked
+from raylax.cluster.startup.letting_in import Doorway
 from raylax.cluster.startup.open_doors import check_open_doors
 from raylax.cluster.startup.privacy import found_open
 from raylax.cluster.supervision.front_door import ask
@@ -63,6 +69,18 @@ class Events:
     def audience(self) -> Audience:
         """Who downloads tells us."""
         return Audience(partial(self.step, "model"), partial(self.step, "model"))
+
+    def note(self, text: str) -> None:
+        """A line for people."""
+        self._write({"note": text})
+
+    def joined(self, said: dict[str, Any]) -> None:
+        """This machine is one of a cluster's, and has said this of itself."""
+        self._write({"joined": said})
+
+    def left(self) -> None:
+        """It is none any more."""
+        self._write({"left": True})
 
     def ready(self) -> None:
         """A request can be served."""
@@ -113,8 +131,8 @@ def run(asked: Asked, changed: "SimpleQueue[Asked]", events: Events) -> None:
     asked = Asked(config=config, by=asked.by)
     building = threading.Thread(target=guarded, args=(events, build, config, events))
     building.start()
-    serve(asked, events, building)
-    keep_applying(asked, changed, events)
+    doorway = serve(asked, events, building)
+    keep_applying(asked, changed, events, doorway)
 
 
 def listen(changed: SimpleQueue[Asked]) -> None:
@@ -151,59 +169,70 @@ def build(config: ClusterConfig, events: Events) -> None:
         build_model(model, engine, lambda *step: events.step("model", *step))
 
 
-def keep_applying(asked: Asked, changed: SimpleQueue[Asked], events: Events) -> None:
+def keep_applying(
+    asked: Asked, changed: SimpleQueue[Asked], events: Events, doorway: Doorway | None
+) -> None:
     """One change after another, for ever."""
     while True:
-        asked = apply(asked, changed.get(), events)
+        asked = apply(asked, changed.get(), events, doorway)
 
 
-def apply(before: Asked, after: Asked, events: Events) -> Asked:
+def apply(before: Asked, after: Asked, events: Events, doorway: Doorway | None = None) -> Asked:
     """What is served from now on: `before` if `after` cannot be, whatever the reason."""
+    enough = all_are_there if doorway is None else others_wait_for_machines
     try:
         check_change(before.config, after.config)
         config = fetch_models(after.config, events.audience)
         check_models(find_models(config))
+        if doorway is not None:
+            doorway.serve(config)
         build(config, events)
-        deploy(config, after.by)
+        deploy(config, after.by, enough)
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
-        deploy(before.config, f"raylax serve (a change is taken back: {error})")
+        if doorway is not None:
+            doorway.serve(before.config)
+        deploy(before.config, f"raylax serve (a change is taken back: {error})", enough)
         events.refused(str(error))
         return before
     events.applied()
     return Asked(config=config, by=after.by)
 
 
-def serve(asked: Asked, events: Events, building: threading.Thread) -> None:
-    """A local Ray, then the application; ready when a request can be served. Raises UserError, a
-    ClusterLost for whatever Ray says."""
-    config = asked.config
+def serve(asked: Asked, events: Events, building: threading.Thread) -> Doorway | None:
+    """A local Ray, then the application; ready when a request can be served. Gives where other
+    machines join, if they may. Raises UserError, a ClusterLost for whatever Ray says."""
+    config, directory = asked.config, Path(os.environ[RUN_DIRECTORY])
     try:
-        start_ray(config, events)
+        gcs = start_ray(config, events)
+        doorway = None if config.cluster is None else Doorway(config, gcs, events.note)
         building.join()
         events.step("cluster", "starting router, worker and metrics")
-        deploy(config, asked.by)
+        enough = all_are_there if doorway is None else lambda now: serves(directory)
+        deploy(config, asked.by, enough)
     except UserError:
         raise
     except Exception as error:
         traceback.print_exc()  # to the log
         raise ClusterLost(f"{type(error).__name__}: {reason_of(str(error))}") from None
     events.step("cluster", "waiting for the first worker")
-    directory = Path(os.environ[RUN_DIRECTORY])
     wait_until_healthy(config, directory)
     check_privacy(directory)
     check_open_doors(config, [os.getpid(), *pids_of_run(os.getpid(), directory)])
     events.ready()
+    return doorway
 
 
-def start_ray(config: ClusterConfig, events: Events) -> None:
-    """Ray on this machine, with a run's directory of its own, and Serve's front door."""
+def start_ray(config: ClusterConfig, events: Events) -> str:
+    """Ray on this machine, with a run's directory of its own, and Serve's front door. Gives the
+    address of Ray's registry."""
     events.step("cluster", "starting Ray")
     import ray
     from ray import serve
 
-    from raylax.cluster.placement import cpus_of_the_machine
+    from raylax.cluster.models.names import deployment_names
+    from raylax.cluster.placement import cpus_of_the_machine, places
     from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, start_fewer_processes
     from raylax.cluster.ray_patches.import_paths import import_only_what_is_installed
     from raylax.cluster.ray_patches.patience import wait_longer
@@ -212,18 +241,25 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
     import_only_what_is_installed()
     start_fewer_processes()
     wait_longer()
-    ray.init(
+    names = deployment_names([model.name for model in find_models(config)])
+    joined = config.joined_at
+    context = ray.init(
         address="local",
         num_cpus=cpus_of_the_machine(config),
+        resources=places(config, names),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
         runtime_env={"worker_process_setup_hook": WORKER_SETUP},
+        _node_ip_address=None if joined is None else joined.host,
         _temp_dir=str(ray_directory(Path(os.environ[RUN_DIRECTORY]))),
     )
     events.step("cluster", "starting the front door")
-    serve.start(http_options={"host": url_host(config.host), "port": config.port})
+    front = {"host": url_host(config.host), "port": config.port}
+    serve.start(http_options=front if joined is None else {**front, "location": "HeadOnly"})
+    gcs: str = context.address_info["gcs_address"]
+    return gcs
 
 
 def wait_until_healthy(config: ClusterConfig, directory: Path) -> None:
@@ -232,10 +268,15 @@ def wait_until_healthy(config: ClusterConfig, directory: Path) -> None:
     limit = config.limits.startup_timeout_s
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
-        if ask(entrance_of(directory), ASK_S) == "serves":
+        if serves(directory):
             return
         time.sleep(POLL_S)
     raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
+
+
+def serves(directory: Path) -> bool:
+    """Whether a request can be served."""
+    return ask(entrance_of(directory), ASK_S) == "serves"
 
 
 def check_privacy(directory: Path) -> None:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from raylax.cluster import environment
+from raylax.cluster.cluster_secret import read
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.process_log import last_words
 from raylax.cluster.startup.asked import Asked
@@ -30,11 +33,16 @@ class Driver:
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, asked: Asked) -> None:
-        """Tells it a configuration. Raises OSError if it is gone."""
+    def send(self, asked: BaseModel) -> None:
+        """Tells it something, a configuration to a driver. Raises OSError if it is gone."""
         assert self._process.stdin is not None
         self._process.stdin.write(asked.model_dump_json().encode() + b"\n")
         self._process.stdin.flush()
+
+    def say_no_more(self) -> None:
+        """It hears that we are gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def events(
         self, meanwhile: Callable[[], None] = lambda: None, every_s: float = 3600.0
@@ -82,18 +90,27 @@ class Driver:
 
 
 def start_driver(directory: Path, asked: Asked) -> Driver:
-    """Starts it, and tells it what to serve. It has a session: the terminal's Ctrl-C is for us
-    alone."""
+    """Starts it, and tells it what to serve."""
+    place, file = asked.config.joined_at, asked.config.cluster_secret
+    addresses = () if place is None else (place.host,)
+    secret = None if file is None else read(file)
+    env = environment.for_ray(directory, addresses, secret)
+    return start_process("raylax.cluster.startup.driver", directory, env, asked)
+
+
+def start_process(module: str, directory: Path, env: dict[str, str], asked: BaseModel) -> Driver:
+    """A process that runs a module of ours, told what it is for. It has a session: the terminal's
+    Ctrl-C is for us alone."""
     (directory / LOG).touch(mode=0o600)
     with (directory / LOG).open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "raylax.cluster.startup.driver"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
             umask=environment.UMASK,
-            env=environment.for_ray(directory),
+            env=env,
         )
     driver = Driver(process, directory)
     driver.send(asked)

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from raylax.cluster import environment
+from raylax.cluster.cluster_secret import read_or_make
+from raylax.cluster.config import machines
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.checks import (
     check_models,
@@ -46,6 +48,8 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     for way_in in ways_in(config, file):
         console.print(f"warning: {escape(way_in)}", style="yellow", highlight=False, soft_wrap=True)
     check_machine(config)
+    if config.cluster_secret is not None:
+        read_or_make(config.cluster_secret)
 
     def tell(served: ClusterConfig, directory: Path) -> None:
         announce(served, names, directory, file, console)
@@ -89,6 +93,11 @@ def announce(
     logs = environment.ray_directory(directory) / "session_latest" / "logs"
     where = f"Logs: {environment.logs_of(directory)}, and Ray's in {logs}, while it runs"
     console.print(where, highlight=False, soft_wrap=True)
+    if config.joined_at is not None:
+        place, default = config.joined_at, machines.PORT
+        at = place.host if place.port == default else str(place)
+        told = f"raylax join {at} --secret {shlex.quote(str(config.cluster_secret))}"
+        console.print(f"Other machines join by: {escape(told)}", highlight=False, soft_wrap=True)
     may_change = (file, config.api_keys_file, *config.tls_files)
     if files := [str(one) for one in may_change if one is not None]:
         told = f"kill -USR1 {os.getpid()} applies changes of {' and '.join(files)}"

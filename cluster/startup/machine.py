@@ -24,6 +24,8 @@ def check_machine(config: ClusterConfig) -> None:
     check_ranks(config)
     check_free(config.host, config.port, "--port")
     check_free(config.host, config.grpc_port, "--grpc-port")
+    if config.joined_at is not None:
+        check_free(*config.joined_at, "--cluster")
 
 
 def check_front_door() -> None:

@@ -1,10 +1,11 @@
 """Compares what a run listens on with what it is to: other machines reach the ports for clients,
-and nothing else."""
+and nothing else. Where machines may join they reach what Ray and we have for them, too, by TLS with
+certificates at both ends; Ray binds that to every address."""
 
 import socket
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
@@ -27,11 +28,15 @@ def check_open_doors(config: ClusterConfig, pids: Iterable[int]) -> None:
 def unexpected(config: ClusterConfig, found: Iterable[OpenSocket]) -> list[OpenSocket]:
     """Those outside of this machine's own addresses that no configuration has asked for."""
     ours, ports = addresses_of(config.host), (config.port, config.grpc_port)
+    for_machines = set() if config.joined_at is None else {
+        IPv4Address(config.joined_at.host), IPv4Address(0), IPv6Address(0)
+    }  # fmt: skip
     every = any(one.is_unspecified for one in ours)
 
     def is_for_clients(one: OpenSocket) -> bool:
         wanted = one.address in ours or (every and one.address.is_unspecified)
-        return wanted and one.protocol == "tcp" and one.port in ports
+        wanted &= one.port in ports
+        return one.protocol == "tcp" and (wanted or one.address in for_machines)
 
     return [one for one in found if not one.address.is_loopback and not is_for_clients(one)]
 

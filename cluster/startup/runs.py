@@ -105,6 +105,8 @@ class Runs:
                 match event:
                     case {"step": [lane, step, fraction]}:
                         steps.show(lane, step, fraction)
+                    case {"note": text}:
+                        self._note(text)
                     case {"ready": _}:
                         return
 
@@ -124,6 +126,8 @@ class Runs:
                         self._config, self._by = self._asked.config, self._asked.by
                         self._asked = None
                         self._say("applied")
+                    case {"note": text}:
+                        self._note(text)
                     case {"refused": why}:
                         self._asked = None
                         self._refuse(why)

@@ -58,8 +58,7 @@ def worker_setup() -> None:
         return run(self, plan)
 
     type.__setattr__(Rank, "run", slowly)
-    loopback.LOOPBACK = ray.util.get_node_ip_address()
-    loopback.keep_to_loopback()
+    loopback.keep_to(ray.util.get_node_ip_address())
 
 
 class Replica(NamedTuple):

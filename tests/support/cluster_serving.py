@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,32 +32,25 @@ def until(condition: Callable[[], object], patience_s: float) -> None:
         time.sleep(0.05)
 
 
-class Serving:
+class Command:
     """A running command, its output, and what it has started."""
 
     def __init__(
         self,
         temporary: Path,
-        *arguments: str,
-        raylax: str | Path = RAYLAX,
+        words: Sequence[str | Path],
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.temporary = temporary
-        self.port, self.grpc_port = free_ports(2)
-        ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port)]
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `end`
         self.command = subprocess.Popen(
-            [raylax, "serve", *arguments, *ports],
+            words,
             env={**environment, "TMPDIR": str(temporary)},
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=partial(end_with_parent, signal.SIGTERM),
         )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def output(self) -> str:
@@ -118,6 +111,29 @@ class Serving:
         for pid in running(started):
             os.kill(pid, signal.SIGKILL)
         self._output.close()
+
+
+class Serving(Command):
+    """`raylax serve` on free ports."""
+
+    def __init__(
+        self,
+        temporary: Path,
+        *arguments: str,
+        raylax: str | Path = RAYLAX,
+        environment: Mapping[str, str] = os.environ,
+        before: Sequence[str] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
+        """`before`: what runs the command. `host`: where it is asked."""
+        self.port, self.grpc_port = free_ports(2)
+        self.host = host
+        ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port), "--host", host]
+        super().__init__(temporary, [*before, raylax, "serve", *arguments, *ports], environment)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from raylax.cluster.placement import (
     cpus_of_the_machine,
     device_of_a_worker,
     placement,
+    places,
     routers_of,
 )
 from raylax.router.access.keys import from_json
@@ -136,6 +137,35 @@ def test_ranks_may_share_a_gpu_and_its_memory() -> None:
 
 def test_a_worker_of_one_rank_has_no_group() -> None:
     assert "placement_group_bundles" not in placement(ClusterConfig())
+
+
+JOINABLE = {"cluster": "10.0.0.2", "cluster_secret": "/secret"}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_where_machines_may_join_each_has_one_worker(
+    ranks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are to be: it has the machine's cores, and a place that there is once."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 8)
+    config = ClusterConfig.model_validate(
+        {**JOINABLE, "replicas": 4, "max_replicas": 8, "tensor_parallel_shards": ranks}
+    )
+    options, place = placement(config, "Worker-a"), {"raylax_Worker-a": 1.0}
+    bundles = options.get("placement_group_bundles", [])
+
+    assert (cpus_of_a_rank(config), cpus_of_the_machine(config)) == (8 // ranks, 8)
+    assert options["ray_actor_options"]["resources"] == place
+    assert bundles == ([] if ranks == 1 else [{"CPU": 4, **place}, {"CPU": 4}])
+    assert places(config, ["Worker-a", "Worker-b"]) == {**place, "raylax_Worker-b": 1.0}
+    assert places(ClusterConfig(replicas=4), ["Worker-a"]) == {}
+
+
+def test_where_machines_may_join_gpus_are_what_counts() -> None:
+    """One with eight of them has eight workers."""
+    config = ClusterConfig.model_validate({**JOINABLE, "device": "cuda", "replicas": 16})
+
+    assert placement(config)["ray_actor_options"] == {"num_cpus": 0, "num_gpus": 1.0}
 
 
 # Ray 2.60 and its dependencies warn of each other when imported

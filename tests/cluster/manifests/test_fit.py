@@ -30,6 +30,10 @@ WRONG = {
     "a library": ("model_lib: /lib/x", "model_lib: no pod has this path"),
     "a GPU by number": ("device: cuda:1", "device: a pod's GPUs are its worker's: cuda, or cpu"),
     "a part of a GPU": ("device: cuda\ngpus_per_rank: 0.5", "gpus_per_rank: Kubernetes gives pods"),
+    "machines that join": (
+        "cluster: 10.0.0.2\ncluster_secret: /secret",
+        "cluster: KubeRay brings the machines",
+    ),
     "ranks on several machines": (
         "placement: cluster\ntensor_parallel_shards: 2",
         "placement: all ranks of a worker are in one pod",

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from raylax.cluster.environment import FOR_RAY, HAPROXY_FILES, INNER_PORTS
-from raylax.cluster.ray_patches.loopback import on_loopback
+from raylax.cluster.ray_patches.loopback import kept_to
 from raylax.cluster.ray_patches.patience import patient
 from tests.support.paths import ROOT
 
@@ -30,7 +30,7 @@ def say(code: str) -> list[str]:
     ],
 )
 def test_every_address_becomes_this_machines_own(address: str, bound: str) -> None:
-    assert on_loopback(address) == bound
+    assert kept_to("127.0.0.1", address) == bound
 
 
 def test_serves_grpc_servers_bind_to_loopback() -> None:
@@ -38,8 +38,8 @@ def test_serves_grpc_servers_bind_to_loopback() -> None:
     code = """
 import grpc, os
 from concurrent.futures import ThreadPoolExecutor
-from raylax.cluster.ray_patches.loopback import keep_to_loopback
-keep_to_loopback()
+from raylax.cluster.ray_patches.loopback import keep_to
+keep_to("127.0.0.1")
 from ray._common import tls_utils
 server = grpc.server(ThreadPoolExecutor(1))
 tls_utils.add_port_to_grpc_server(server, "[::]:0")
@@ -84,8 +84,8 @@ def test_replicas_are_asked_through_haproxy_alone(host: str) -> None:
     """It has the address that was asked for; they have this machine's own, where it finds them."""
     code = f"""
 import asyncio, os
-from raylax.cluster.ray_patches.loopback import keep_to_loopback
-keep_to_loopback()
+from raylax.cluster.ray_patches.loopback import keep_to
+keep_to("127.0.0.1")
 from ray.serve._private import replica
 from ray.serve.config import HTTPOptions
 from raylax.cluster.startup.sockets import listening

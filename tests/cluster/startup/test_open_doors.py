@@ -18,8 +18,25 @@ def at(address: str, port: int, protocol: str = "tcp") -> OpenSocket:
     return OpenSocket(protocol, ip_address(address), port, os.getpid())
 
 
-def config(host: str) -> ClusterConfig:
-    return ClusterConfig(host=host, port=HTTP, grpc_port=GRPC)
+def config(host: str, **more: str) -> ClusterConfig:
+    return ClusterConfig.model_validate({"host": host, "port": HTTP, "grpc_port": GRPC, **more})
+
+
+@pytest.mark.parametrize(
+    ("found", "may_be"),
+    [
+        (at("10.1.2.3", OTHER), True),
+        (at("0.0.0.0", OTHER), True),  # so does Ray, by TLS with certificates at both ends
+        (at("::", OTHER), True),
+        (at("10.1.2.4", OTHER), False),
+        (at("10.1.2.3", OTHER, "udp"), False),
+        (at("0.0.0.0", OTHER, "udp"), False),
+    ],
+)
+def test_where_machines_may_join_more_is_open(found: OpenSocket, may_be: bool) -> None:
+    several = config("127.0.0.1", cluster="10.1.2.3", cluster_secret="/secret")
+
+    assert (unexpected(several, [found]) == []) == may_be
 
 
 @pytest.mark.parametrize(
