@@ -243,6 +243,22 @@ def join(
 
 
 @app.command()
+def leave(
+    within: Annotated[
+        float, typer.Option(min=5, help="Seconds after which the machine goes.")
+    ] = 60,
+) -> None:
+    """Have what serves on this machine of a Ray cluster go elsewhere, and wait until it has: before
+    `ray stop`, as pods of `raylax manifests` do. (What `raylax join` has started leaves by Ctrl-C.)
+
+    Example: [bold]raylax leave --within 120 && ray stop[/]
+    """
+    from raylax.cluster.joining import leaving
+
+    leaving.leave(within, Console())
+
+
+@app.command()
 def node(
     secret: Annotated[
         Path, typer.Argument(help="The cluster's secret; a new one if none is there.")

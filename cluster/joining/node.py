@@ -18,12 +18,12 @@ from pydantic import BaseModel
 from raylax.cluster.environment import NO_CORE_FILES, RUN_DIRECTORY, ray_directory, remove
 from raylax.cluster.errors import ClusterLost
 from raylax.cluster.joining.checks import parts_of
+from raylax.cluster.joining.leaving import give_notice, wait_until_idle
 from raylax.cluster.membership.said import Joined, Welcome
 from raylax.cluster.models.build import build
 from raylax.cluster.models.memory import memory_at_the_start
 from raylax.cluster.startup.driver import END_S, Events, guarded, quiet
-from raylax.cluster.supervision.processes import arguments_of, descendants, end_all
-from raylax.cluster.supervision.roles import Role, role_of
+from raylax.cluster.supervision.processes import end_all
 from raylax.worker.hardware.cores import usable_cores
 
 POLL_S = 0.1
@@ -75,7 +75,9 @@ def run(task: Task, events: Events, told_to_leave: threading.Event) -> None:
         if dead := node.dead_processes():
             names = ", ".join(str(name) for name, _ in dead)
             raise ClusterLost(f"Ray's part of this machine has ended ({names})")
-    leave(node)
+    give_notice(node.get_gcs_client(), node.node_id, NOTICE_S)
+    wait_until_idle(os.getpid(), NOTICE_S)
+    node.kill_all_processes(check_alive=False, allow_graceful=True)
     events.left()
     threading.Event().wait()  # to be ended
 
@@ -104,26 +106,6 @@ def start_node(task: Task) -> Any:
         return node.Node(made, head=False, shutdown_at_exit=False, spawn_reaper=False)
     except Exception as error:
         raise ClusterLost(f"Ray takes no part of this machine: {error}") from error
-
-
-def leave(node: Any) -> None:
-    """Has Serve stop the workers here, whose sequences move elsewhere, and tells Ray that the
-    machine is gone."""
-    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
-
-    preemption = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
-    until_ms = int(1000 * (time.time() + NOTICE_S))
-    deadline = time.monotonic() + NOTICE_S
-    node.get_gcs_client().drain_node(node.node_id, preemption, "raylax join ends", until_ms)
-    while has_workers() and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-    node.kill_all_processes(check_alive=False, allow_graceful=True)
-
-
-def has_workers() -> bool:
-    """Whether some still run here."""
-    roles = {role_of(arguments_of(pid)) for pid in descendants(os.getpid())}
-    return Role.WORKER in roles
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 from raylax.cluster.manifests.pods import DASHBOARD, GRPC, SERVE, labels_of
 from raylax.cluster.manifests.service import metadata
 from raylax.cluster.manifests.site import Pods, Site
+from raylax.cluster.manifests.words import quoted
 
 SERVES = "ray.io/serve"
 """KubeRay's label of pods with a proxy."""
@@ -22,6 +23,7 @@ def around(site: Site) -> dict[str, dict[str, Any]]:
         "network-policy": network_policy(site),
         "pod-monitor": pod_monitor(site),
         **disruptions,
+        **({} if site.claim_size is None else {"models-claim": models_claim(site)}),
     }
 
 
@@ -41,6 +43,26 @@ def grpc_service(site: Site) -> dict[str, Any]:
                     "appProtocol": "https" if site.has_tls else "kubernetes.io/h2c",
                 }
             ],
+        },
+    }
+
+
+def models_claim(site: Site) -> dict[str, Any]:
+    """Of a volume for models and what is compiled of them, which outlives the rest."""
+    named = {} if site.storage_class is None else {"storageClassName": quoted(site.storage_class)}
+    about = metadata(site)
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            **about,
+            "name": quoted(site.claim or ""),
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            **named,
+            "resources": {"requests": {"storage": site.claim_size}},
         },
     }
 

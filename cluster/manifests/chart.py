@@ -66,13 +66,22 @@ def values_of(site: Site, config: ClusterConfig) -> dict[str, Any]:
     return {
         "image": site.image,
         "imagePullPolicy": site.pull_policy,
-        **({} if site.claim is None else {"volumeClaim": site.claim}),
+        **{name: given for name, given in of_the_volume(site).items() if given is not None},
         "head": size_of(site.head),
         "routers": size_of(site.routers),
         "workers": {pods.name: size_of(pods) for pods in site.workers},
         "networkPolicy": {"enabled": True},
         "podMonitor": {"enabled": False},
         "config": said,
+    }
+
+
+def of_the_volume(site: Site) -> dict[str, Any]:
+    """Values that are there if the site has them."""
+    return {
+        "volumeClaim": site.claim,
+        "volumeSize": site.claim_size,
+        "storageClass": site.storage_class,
     }
 
 
@@ -106,6 +115,8 @@ def with_words(site: Site) -> Site:
         image=word(".Values.image"),
         pull_policy=word(".Values.imagePullPolicy"),
         claim=None if site.claim is None else word(".Values.volumeClaim"),
+        claim_size=None if site.claim_size is None else word(".Values.volumeSize"),
+        storage_class=None if site.storage_class is None else word(".Values.storageClass"),
         args=word(f"{args} | toJson"),
         head=sized(site.head, ".Values.head"),
         routers=replace(

@@ -27,6 +27,12 @@ def manifests(
         str | None,
         typer.Option(help="Of a volume that all pods share, for models and what is compiled."),
     ] = None,
+    volume_size: Annotated[
+        str | None, typer.Option(help="As 200Gi: the claim is made, too; else it must be there.")
+    ] = None,
+    storage_class: Annotated[
+        str | None, typer.Option(help="Of that volume, which all pods write; else the default.")
+    ] = None,
     cpus: Annotated[int, typer.Option(min=1, help="Of a worker's pod.")] = 4,
     memory: Annotated[str, typer.Option(help="Of a worker's pod.")] = "8Gi",
 ) -> None:
@@ -43,7 +49,10 @@ def manifests(
     if helm and output is None:
         raise UserError("--helm makes a chart of several files: say its directory by --output")
     defaults = Options()
-    options = Options(name, namespace, image or defaults.image, volume_claim, cpus, memory)
+    options = Options(
+        name, namespace, image or defaults.image, volume_claim, volume_size, storage_class, cpus,
+        memory,
+    )  # fmt: skip
     texts = files.manifests(config, options, helm)
     if output is None:
         print("---\n".join(texts.values()), end="")

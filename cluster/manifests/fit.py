@@ -55,6 +55,14 @@ def check_options(options: Options) -> None:
         )
     if not QUANTITY.fullmatch(options.memory):
         raise UserError(f"--memory must be a quantity as 8Gi, found {options.memory!r}")
+    if options.volume_size is not None and not QUANTITY.fullmatch(options.volume_size):
+        raise UserError(f"--volume-size must be a quantity as 200Gi, found {options.volume_size!r}")
+    for flag, given, needed, has in (
+        ("--volume-size", options.volume_size, "--volume-claim", options.volume_claim),
+        ("--storage-class", options.storage_class, "--volume-size", options.volume_size),
+    ):
+        if given is not None and has is None:
+            raise UserError(f"{flag} needs {needed}, found {given} without it")
     if not options.image or not options.image.isprintable() or " " in options.image:
         raise UserError(f"--image must be an image's name, found {options.image!r}")
 

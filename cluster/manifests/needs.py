@@ -27,7 +27,7 @@ def needs(site: Site) -> Iterator[str]:
             f"If the hub asks for a token: "
             f"{create} generic {site.name}-hub --from-literal=token=TOKEN"
         )
-    if site.claim is not None:
+    if site.claim is not None and site.claim_size is None:
         yield f"A volume claim that all pods can mount and write (ReadWriteMany): {site.claim}"
     yield (
         f"Clients ask {site.name}:{site.port} by HTTP and {site.name}-grpc:{site.grpc_port} by "

@@ -15,6 +15,10 @@ SERVE, GRPC = "serve", "grpc"
 """Names of ports; by the first one KubeRay knows where Serve listens."""
 PART = "raylax/part"
 """The label that says which kind of pod it is."""
+START_S = 60
+"""For a router or a worker to start elsewhere, where there is room for it."""
+GOODBYE_S = 15
+"""For Ray to end, and what has begun to ask."""
 GPU = "nvidia.com/gpu"
 UNPRIVILEGED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 SHARED_BYTES = "1Gi"
@@ -51,6 +55,8 @@ def template(site: Site, pods: Pods) -> dict[str, Any]:
         "containers": [container(site, pods)],
         "volumes": volumes(site),
     }
+    if pods is not site.head:
+        spec["terminationGracePeriodSeconds"] = notice(site, pods) + GOODBYE_S
     if pods.pulls:
         spec["initContainers"] = [pulling(site, pods, n) for n in range(len(pods.pulls))]
     if pods is not site.head:
@@ -73,7 +79,7 @@ def container(site: Site, pods: Pods) -> dict[str, Any]:
     needs: dict[str, Any] = {"cpu": pods.cpus, "memory": pods.memory}
     if pods.gpus:
         needs[GPU] = pods.gpus
-    return {
+    made = {
         **common(site, "ray-head" if pods is site.head else "ray-worker"),
         "ports": ports,
         "env": env(site, fetches=False),
@@ -83,6 +89,16 @@ def container(site: Site, pods: Pods) -> dict[str, Any]:
         ),
         "readinessProbe": probe(readiness(site, pods), delay_s=5, fails=3),
     }
+    if pods is not site.head:
+        leaving = ["raylax", "leave", "--within", str(notice(site, pods))]
+        made["lifecycle"] = {"preStop": {"exec": {"command": leaving}}}
+    return made
+
+
+def notice(site: Site, pods: Pods) -> int:
+    """Seconds in which what is in a pod goes elsewhere, before it is ended: a router's calls go on
+    to their own ends, and a worker's successor may come first."""
+    return site.calls_end_s + START_S if pods is site.routers else START_S
 
 
 def pulling(site: Site, pods: Pods, number: int) -> dict[str, Any]:

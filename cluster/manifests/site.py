@@ -30,6 +30,10 @@ class Options:
     image: str = f"raylax:{version('raylax')}"
     volume_claim: str | None = None
     """Of a volume that all pods share; else each has an empty one for itself."""
+    volume_size: str | None = None
+    """With which the claim is made, too; else it is there."""
+    storage_class: str | None = None
+    """Of that volume; else the cluster's default."""
     cpus: int = 4
     memory: str = "8Gi"
     """Of a worker's pod."""
@@ -70,6 +74,9 @@ class Site:
     image: Leaf
     pull_policy: Leaf
     claim: Leaf | None
+    claim_size: Leaf | None
+    """Of a claim that is made with the rest."""
+    storage_class: Leaf | None
     args: Mapping[str, Any] | str
     """What the application is told: keys and values of raylax.yaml."""
     port: int
@@ -81,8 +88,13 @@ class Site:
     """Whether pods come and go by load."""
     has_keys: bool
     has_tls: bool
-    old_cluster_s: int
-    """How long a cluster that an upgrade has replaced may end what it has begun."""
+    calls_end_s: int
+    """How long a call may take."""
+
+    @property
+    def old_cluster_s(self) -> int:
+        """How long a cluster that an upgrade has replaced may end what it has begun."""
+        return self.calls_end_s + BETWEEN_CLUSTERS_S
 
 
 def site_of(config: ClusterConfig, options: Options) -> Site:
@@ -98,6 +110,8 @@ def site_of(config: ClusterConfig, options: Options) -> Site:
         image=options.image,
         pull_policy="IfNotPresent",
         claim=options.volume_claim,
+        claim_size=options.volume_size,
+        storage_class=options.storage_class,
         args=args_of(config, models, routers, hosts_of(options)),
         port=config.port,
         grpc_port=config.grpc_port,
@@ -109,7 +123,7 @@ def site_of(config: ClusterConfig, options: Options) -> Site:
         scales=any(pods.least != pods.most for pods in workers),
         has_keys=config.api_keys_file is not None,
         has_tls=config.tls_cert is not None,
-        old_cluster_s=math.ceil(config.limits.request_timeout_s) + BETWEEN_CLUSTERS_S,
+        calls_end_s=math.ceil(config.limits.request_timeout_s),
     )
 
 

@@ -7,8 +7,8 @@ import typer.main
 from raylax.cluster.cli.commands import app
 
 COMMANDS = [
-    "serve", "chat", "status", "top", "compile", "pull", "models", "key", "join", "node",
-    "manifests", "replay", "drain", "explain", "trace", "version",
+    "serve", "chat", "status", "top", "compile", "pull", "models", "key", "join", "leave",
+    "node", "manifests", "replay", "drain", "explain", "trace", "version",
 ]  # fmt: skip
 
 

@@ -16,7 +16,9 @@ from tests.support.kubernetes import check, groups_of, serve_config_of, understo
 from tests.support.paths import ROOT
 
 COMMITTED = ROOT / "deploy" / "kubernetes"
-RELEASE = Options(name="llm", namespace="prod", volume_claim="models")
+RELEASE = Options(
+    name="llm", namespace="prod", volume_claim="models", volume_size="200Gi", storage_class="nfs"
+)
 CONFIGS = {
     "the default": "",
     "GPUs": """
@@ -138,6 +140,37 @@ def test_what_is_committed_is_what_the_code_makes(directory: str, helm: bool) ->
     found = {str(one.relative_to(root)): one.read_text() for one in root.rglob("*.*")}
 
     assert found == manifests(None, Options(), helm)
+
+
+def test_a_claim_is_made_where_its_size_is_said(tmp_path: Path) -> None:
+    """All pods write there, and it stays when all else goes; else who installs is told of it."""
+    claim = made("GPUs", tmp_path)["models-claim.yaml"]
+    there = Options(name="llm", volume_claim="models")
+    texts = manifests(tmp_path / "raylax.yaml", there, helm=False)
+
+    assert claim["metadata"]["name"] == "models"
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "nfs",
+        "resources": {"requests": {"storage": "200Gi"}},
+    }
+    assert "models-claim.yaml" not in texts
+    assert "# A volume claim that all pods can mount" in texts["ray-service.yaml"]
+
+
+def test_a_pod_has_time_to_hand_over_what_it_does(tmp_path: Path) -> None:
+    """A router's calls go on to their ends, `limits.request_timeout_s` at most, once there is
+    another router; a worker's move."""
+    service = made("keys and TLS", tmp_path)["ray-service.yaml"]
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    router, worker = (group["template"]["spec"] for group in groups)
+    (of_router,), (of_worker,) = router["containers"], worker["containers"]
+    leaves = ["raylax", "leave", "--within"]
+
+    assert of_router["lifecycle"]["preStop"]["exec"]["command"] == [*leaves, "90"]
+    assert of_worker["lifecycle"]["preStop"]["exec"]["command"] == [*leaves, "60"]
+    assert router["terminationGracePeriodSeconds"] == 105
+    assert worker["terminationGracePeriodSeconds"] == 75
 
 
 def test_a_worker_on_gpus_has_a_pod_of_them(tmp_path: Path) -> None:
