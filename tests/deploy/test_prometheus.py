@@ -1,19 +1,19 @@
 """Alerts ask for what raylax tells, and each is tried by a test of promtool's."""
 
 import re
-import shutil
 import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support import debian
 from tests.support.metric_families import asked, wrongs
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"
-PROMTOOL = shutil.which("promtool")
-"""Prometheus' own, where it is installed (Debian's package prometheus has it)."""
+PROMTOOL = debian.PROMTOOL.program
+"""Prometheus' own, where it is installed or `scripts/debian_tools` has fetched it."""
 
 
 def read(name: str) -> Any:
@@ -72,7 +72,7 @@ def test_prometheus_reads_the_alerts_that_are_beside_it() -> None:
     assert job["static_configs"] == [{"targets": ["127.0.0.1:8000"]}]
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+@pytest.mark.skipif(PROMTOOL is None, reason="scripts/debian_tools fetches promtool")
 def test_promtool_finds_that_each_fires_when_it_should() -> None:
     assert PROMTOOL is not None
     for command in (["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]):

@@ -8,8 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from tests.support.debian import unpack
 
 PACKAGE = "chromium-headless-shell"
 HERE = Path.home() / ".cache" / "raylax-chromium"
@@ -30,17 +31,9 @@ def environment() -> dict[str, str | float | bool]:
 
 def fetch() -> None:
     """Download and unpack it. Raises CalledProcessError; FileNotFoundError without apt-get."""
-    HERE.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HERE.parent) as folder:
-        asked = ["apt-get", "install", "--simulate", "--no-install-recommends", PACKAGE]
-        plan = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
-        packages = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-        subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True)
-        unpacked = Path(folder) / "unpacked"
-        for archive in sorted(Path(folder).glob("*.deb")):
-            subprocess.run(["dpkg-deb", "--extract", archive, unpacked], check=True)
-        shutil.rmtree(HERE, ignore_errors=True)
-        unpacked.rename(HERE)
+    asked = ["apt-get", "install", "--simulate", "--no-install-recommends", PACKAGE]
+    plan = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    unpack([line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")], HERE)
 
 
 def main() -> None:
