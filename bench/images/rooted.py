@@ -58,12 +58,12 @@ def run(*command: str | Path) -> None:
         sys.exit(f"{done.stdout}\nerror: {shlex.join(words)} failed")
 
 
-def make_base(directory: Path) -> None:
+def make_base(directory: Path, debootstrap: str) -> None:
     """Debian with Python, which `python` in /usr/local/bin is."""
     if directory.exists():
         return
     unfinished = directory.with_suffix(".unfinished")
-    run("debootstrap", "--variant=minbase", f"--include={INCLUDED}", DEBIAN, unfinished)
+    run(debootstrap, "--variant=minbase", f"--include={INCLUDED}", DEBIAN, unfinished)
     (unfinished / "usr/local/bin/python").symlink_to("/usr/bin/python3")
     (unfinished / "etc/apt/apt.conf.d/images").write_text(KEEPS_NOTHING)
     run("chroot", unfinished, "apt-get", "clean")
