@@ -212,8 +212,10 @@ def test_by_a_step_that_fails_and_the_next_request_is_served(checkpoint: Path) -
 
 
 def test_a_step_that_fails_ends_who_is_to_blame(checkpoint: Path) -> None:
-    """Those who shared it say the same tokens as without it, and the engine counts as healthy."""
-    with running_engine(checkpoint, CONFIG) as (engine, answers):
+    """Those who shared it say the same tokens as without it, and the engine counts as healthy.
+    Steps are full, so that one has all of what is poison."""
+    full = CONFIG.complete(target_itl_ms=0)
+    with running_engine(checkpoint, full) as (engine, answers):
         for i in range(3):
             engine.add_request(request(f"alone{i}", [5 + i] * 20, 40))
             answers.wait_for(f"alone{i}")

@@ -142,6 +142,19 @@ def test_who_waits_for_pages_does_not_wait_for_one_who_has_left() -> None:
     assert made.counters.cached_tokens == 32
 
 
+def test_of_a_target_that_nobody_has_set_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Deep in a prompt what is read of it takes more than the target leaves."""
+    made = knowing(None)
+    made.decider.step_time.times = Times(StepTime(a=0.01, d=1e-3), PrefillTime(token=0.001))
+    made.roster.add(ask("talks", (1,), 200))
+    made.step()
+    made.roster.add(ask("long", tuple(range(100, 400)), 2))
+    said = run(made)
+
+    assert said["long"][0].cuts is not None and said["long"][0].cuts.beyond > 0
+    assert not caplog.records
+
+
 def test_a_target_that_cannot_be_kept_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """With what is possible; and everybody is served."""
     made = knowing(0.001)

@@ -34,7 +34,7 @@ class CutNotes:
             one.prefill_steps += 1
             if cut and budget is not None and count < one.pending:
                 one.was_cut(budget.target_s, budget.floor)
-        if prefills and budget is not None and budget.floor:
+        if prefills and limits.itl_s and budget is not None and budget.floor:
             self._tell(decodes, budget, limits)
 
     def _tell(self, decodes: int, budget: Budget, limits: StepLimits) -> None:
