@@ -244,6 +244,14 @@ class DecoderSpec:
         return self.window - self.sinks
 
     @property
+    def sight(self) -> int:
+        """The most that `recent` is in any layer; 0: some see all keys."""
+        if self.local is None:
+            return self.recent
+        both = self.recent, self.local.window
+        return max(both) if all(both) else 0
+
+    @property
     def queries_per_kv_head(self) -> int:
         """How many query heads share a head of keys and values."""
         return self.heads // self.kv_heads

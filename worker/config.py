@@ -108,8 +108,9 @@ class EngineConfig:
     """Most tokens in one step; raised to `max_num_sequence`, so that every decode has its token."""
     sliding_window_size: int | None = option(None, COUNT)
     """Tokens that attention sees, in all layers: a token's own, the ones before it, and the sinks.
-    0: as the model has it, all of them or its own window. What is behind a window keeps its
-    pages."""
+    0: as the model has it, all of them or its own windows. Where every layer has one, pages behind
+    all of them are given back while a sequence runs, but for those of the sinks: not where one
+    layer sees everything, nor where a draft model or head reads the same pages."""
     attention_sink_size: int | None = option(None, COUNT)
     """How many of those are the first tokens of the sequence, which stay in sight at the positions
     that they have, and are not rotated again."""

@@ -12,6 +12,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.kv.sight import ALL, Sight
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.drafting.chain import SPARE
@@ -39,7 +40,8 @@ class Reader:
     A token written to the wrong slot, a page given to two or a stale one shows at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sight: Sight = ALL) -> None:
+        self.sight = sight
         self.slots = np.full(PAGES * PAGE_SIZE, -1)
         self.histories: dict[bytes, int] = {}
         self.fail = False
@@ -57,20 +59,27 @@ class Reader:
         return saying(chosen, VOCAB)
 
     def read(self, plan: StepPlan, row: int) -> list[int]:
-        """The tokens of a sequence up to a token of the step."""
+        """The tokens of a sequence up to a token of the step, as far as that one sees."""
         starts = plan.batch.query_starts
         one = int(np.searchsorted(starts, row, "right")) - 1
-        at = np.arange(plan.batch.kv_lengths[one] - (starts[one + 1] - 1 - row))
+        length = plan.batch.kv_lengths[one] - (starts[one + 1] - 1 - row)
+        at = np.array(seen(length, self.sight))
         pages = plan.batch.page_table[one, at // PAGE_SIZE]
         tokens: list[int] = self.slots[pages * PAGE_SIZE + at % PAGE_SIZE].tolist()
         return tokens
 
 
-def continuation(prompt: tuple[int, ...], count: int) -> list[int]:
+def seen(length: int, sight: Sight) -> list[int]:
+    """Which of so many tokens the last one sees."""
+    recent = sight.recent or length
+    return [at for at in range(length) if at < sight.sinks or at >= length - recent]
+
+
+def continuation(prompt: tuple[int, ...], count: int, sight: Sight = ALL) -> list[int]:
     """What the reader says after a prompt, by definition."""
     tokens = list(prompt)
     for _ in range(count):
-        tokens.append(sum(tokens) % VOCAB)
+        tokens.append(sum(tokens[at] for at in seen(len(tokens), sight)) % VOCAB)
     return tokens[len(prompt) :]
 
 
@@ -81,16 +90,18 @@ class Engine(RuleBasedStateMachine):
 
     KEPT: ClassVar[int | None] = None
     """Sequences whose pages are kept after their end."""
+    SIGHT: ClassVar[Sight] = ALL
+    """Of the model."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Reader()
+        self.model = Reader(self.SIGHT)
         self.pool = PagePool(PAGES, keep=self.KEPT)
         self.now = 0.0
         self.known: set[int] = set()
         self.begun: list[str] = []
         limits = StepLimits(tokens=24, sequences=4)
-        self.roster = Roster(self.pool, lambda: self.now)
+        self.roster = Roster(self.pool, lambda: self.now, sight=self.SIGHT)
         self.batch = Batch(self.roster, limits, self.model.run, began=self.begun.extend)
         self.asked: dict[str, Request] = {}
         self.said: dict[str, list[int]] = {}
@@ -207,6 +218,9 @@ class Engine(RuleBasedStateMachine):
         assert self.pool.free + self.pool.cached + self.pool.used == PAGES
         held = {page for one in self.roster.running.values() for page in one.pages}
         assert self.pool.used == len(held | self.pool._pinned.keys())
+        for one in self.roster.running.values():
+            assert len(one.behind) == len(self.SIGHT.behind(one.computed))
+            assert len(set(one.pages)) == len(one.pages) - len(one.behind)
         assert self.pool.pinned <= PAGES // 4
         assert sum(map(self.pool.held, SHARES)) == self.pool.used + self.pool.cached
 
@@ -228,7 +242,7 @@ class Engine(RuleBasedStateMachine):
     @invariant()
     def every_word_is_right(self) -> None:
         for id, request in self.asked.items():
-            assert self.said[id] == continuation(request.prompt, len(self.said[id]))
+            assert self.said[id] == continuation(request.prompt, len(self.said[id]), self.SIGHT)
 
     def teardown(self) -> None:
         """Everything that is left comes to its end, and the pages come back: at first of those who
@@ -318,6 +332,30 @@ class EngineChunked(Engine):
 
 TestPagesAreConservedInTurns = EngineChunked.TestCase
 TestPagesAreConservedInTurns.settings = settings(TestPagesAreConserved.settings, max_examples=30)
+
+
+class EngineWithAWindow(Engine):
+    """The same with a model that sees some of the last tokens, and the first ones: a sequence that
+    runs gives back the pages between."""
+
+    SIGHT = Sight(recent=35, sinks=5)
+
+
+TestPagesAreConservedWithAWindow = EngineWithAWindow.TestCase
+TestPagesAreConservedWithAWindow.settings = TestPagesAreConserved.settings
+
+
+class EngineWithAWindowAhead(EngineSpeculatingAhead):
+    """The same without sinks, with drafts, on a device that is given steps ahead, and pages of few
+    sequences are kept."""
+
+    KEPT, SIGHT = 2, Sight(recent=20)
+
+
+TestPagesAreConservedWithAWindowAhead = EngineWithAWindowAhead.TestCase
+TestPagesAreConservedWithAWindowAhead.settings = settings(
+    TestPagesAreConserved.settings, max_examples=40
+)
 
 
 class EngineDrafting(Engine):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cpu.formats import NAMES
+from raylax.proto.pages import ROOT, names_of
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.scheduling.drafting.lookup import Lookup
@@ -144,11 +145,12 @@ def test_where_prefills_and_decodes_take_turns(
 @pytest.mark.parametrize("sinks", [0, 4])
 def test_with_a_window_that_the_prompt_is_longer_than(checkpoint: Path, sinks: int) -> None:
     """The window is computed, and the tokens are the same among others, by pages that are found,
-    and after preemption."""
+    and after preemption; what is behind the window is others' meanwhile."""
     case = Case("seeded", "q0f32")
     config = case.config(64, sliding_window_size=24, attention_sink_size=sinks)
+    short = config.complete(max_total_sequence_length=256, prefill_chunk_size=16)
     said = []
-    for few in (config, config.complete(max_total_sequence_length=256, prefill_chunk_size=16)):
+    for few in (config, short, short.complete(prefix_cache_mode="disable")):
         with running_engine(checkpoint, few) as (engine, answers):
             neighbours = others(12)
             for one in (*neighbours[:6], case.request, *neighbours[6:]):
@@ -164,7 +166,44 @@ def test_with_a_window_that_the_prompt_is_longer_than(checkpoint: Path, sinks: i
         answers.wait_for("asked")
 
         assert answers.tokens("asked") != said[0]
-    assert said == [said[0]] * 4 and len(said[0]) == LENGTH
+    assert said == [said[0]] * 6 and len(said[0]) == LENGTH
+
+
+def test_with_a_window_and_heads_that_draft(checkpoint: Path, heads: dict[str, Path]) -> None:
+    """In trees, whose branches share what is left of the sequence's pages."""
+    case = Case("seeded", "q0f32")
+    config = case.config(64, sliding_window_size=24)
+    with running_engine(checkpoint, config) as (engine, answers):
+        engine.add_request(case.request)
+        answers.wait_for("asked")
+        alone = answers.tokens("asked")
+    drafting = config.complete(
+        max_total_sequence_length=256, speculative_mode="medusa", spec_draft_length=3,
+        spec_tree_width=3, additional_models=(str(heads["medusa"]),),
+    )  # fmt: skip
+    tokens, load = among_others(checkpoint, drafting, case.request, 8)
+
+    assert tokens == alone
+    assert load.drafted_tokens > 100
+
+
+def test_moved_with_the_pages_that_its_window_sees(checkpoint: Path) -> None:
+    """Another engine goes on, with pages of the first one, or as far as it still has them."""
+    case, names = Case("seeded", "q0f32"), list(names_of(PROMPT, ROOT))
+    config = case.config(64, sliding_window_size=24)
+    with running_engine(checkpoint, config) as (engine, answers):
+        engine.add_request(case.request)
+        answers.wait_for("asked")
+        said, contents = answers.tokens("asked"), engine.read_pages(names)
+    history = tuple(said[:7])
+    for name, first, known in (("all", 0, 96), ("some", 4, 96), ("too few", 5, 0)):
+        with running_engine(checkpoint, config) as (engine, answers):
+            engine.write_pages(names[first:], contents[first:])
+            engine.add_request(replace(case.request, id=name, history=history))
+            answers.wait_for(name)
+
+            assert answers.tokens(name) == said[7:]
+            assert max(delta.cached_tokens for delta in answers.deltas[name]) == known
 
 
 def test_with_a_warm_prefix(case: Case, alone: list[int], checkpoint: Path) -> None:

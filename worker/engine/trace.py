@@ -87,7 +87,7 @@ class TraceRecorder:
 
     def preempted(self, one: Sequence) -> None:
         if (live := self._live.get(one.request.id)) is not None:
-            had = {"computed_tokens": one.computed, "pages": len(one.pages)}
+            had = {"computed_tokens": one.computed, "pages": len(one.held)}
             self._ring.add(("happened", live.request.id, "preempted", self._clock(), had))
             self._wait(live, QUEUE)
 

@@ -17,6 +17,10 @@ class EndedSequences:
     def __len__(self) -> int:
         return len(self._pages)
 
+    def keeps(self, page: int) -> bool:
+        """Whether one of those sequences has it."""
+        return self._kept_by[page] > 0
+
     def end(self, sequence: str, pages: Sequence[int]) -> list[int]:
         """A sequence has given these pages back. Returns the pages of those that are kept no more,
         but for what others have that are."""

@@ -97,6 +97,10 @@ class PagePool:
             found.append(page)
         return found
 
+    def find_each(self, names: Sequence[bytes]) -> list[int | None]:
+        """The page that holds each of these contents; None: none does. Changes nothing."""
+        return [self._page_of.get(name) for name in names]
+
     def is_cached(self, page: int) -> bool:
         """Whether nobody refers to it, but its content can be found."""
         return page in self._cached
@@ -134,6 +138,16 @@ class PagePool:
                     self._unindex(page)
                     self._set_free(page)
 
+    def let_go(self, pages: Sequence[int]) -> None:
+        """A sequence that goes on needs these pages no more: refer to each once less. They are
+        cached where those of all sequences are kept, or of one that has ended with them."""
+        self.release(pages)
+        for page in pages:
+            kept = self._ended is None or self._ended.keeps(page)
+            if not kept and self.is_cached(page):
+                self._unindex(page)
+                self._set_free(page)
+
     @property
     def pinned(self) -> int:
         """Pages that are kept whatever else needs some."""
@@ -156,10 +170,13 @@ class PagePool:
             self.release([page])
 
     def forget(self, pages: Sequence[int]) -> None:
-        """Nobody finds these pages any more, which a sequence refers to: their content is bad."""
+        """Nobody finds these pages any more: their content is bad."""
         for page in pages:
             if page in self._name_of:
+                cached = self.is_cached(page)
                 self._unindex(page)
+                if cached:
+                    self._set_free(page)
 
     @contextmanager
     def cache(self, names: Sequence[bytes]) -> Iterator[list[int]]:

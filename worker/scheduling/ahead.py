@@ -40,9 +40,10 @@ class Follower(NamedTuple):
             DECODE,
             1,
             self.position,
-            len(self.one.pages),
+            len(self.one.pages) - len(self.one.behind),
             priority=request.priority,
             tenant=request.tenant,
+            behind=len(self.one.behind),
         )
 
 

@@ -32,6 +32,7 @@ class Answers:
             matcher.advance(ids)
         one.computed, one.suspect = one.computed + count, False
         self.holdings.index(one, count)
+        self.holdings.give_back_unseen(one)
         return self._said(one, ids, results) if results else []
 
     def _read(self, one: Sequence, results: list[DrawResult]) -> list[DrawResult]:
@@ -57,7 +58,7 @@ class Answers:
         one.announced = True
         if last.error is not None:
             self.counters.unanswered += 1
-            self.holdings.pool.forget(one.pages)  # who shares them must not inherit what is there
+            self.holdings.forget(one)
             return [failed(request.id, last.error)]
         self.counters.generated_tokens += len(ids)
         self.waiting.charge(request.tenant, len(ids) * GENERATED / request.share)

@@ -4,7 +4,6 @@ step. It carries none of them out."""
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
@@ -74,8 +73,8 @@ class Decider:
             for one in self.roster.waiting.in_order(claims, wanted):
                 candidate = waiting_candidate(one, self.roster.holdings)
                 if candidate.ready and self.roster.pool.prefix_cache:
-                    tenant = candidate.tenant
-                    if is_filled_by_others(one.names, candidate.pages, filling, tenant):
+                    tenant, found = candidate.tenant, candidate.pages + candidate.behind
+                    if is_filled_by_others(one.names, found, filling, tenant):
                         candidate = candidate._replace(ready=False)
                     else:
                         filling.append(filled_by(one))
@@ -104,7 +103,7 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
             one.phase,
             one.pending,
             one.computed,
-            len(one.pages),
+            len(one.pages) - len(one.behind),
             0,
             one.request.priority,
             one.suspect,
@@ -116,6 +115,7 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
             False,
             one.announced,
             one.preempted >= MOST_PREEMPTED,
+            len(one.behind),
         )  # by position: by name takes half as long again
         for one in running
     ]
@@ -137,17 +137,17 @@ def waiting_candidate(one: Sequence, holdings: Holdings) -> Candidate:
     if not one.ready:
         return Candidate(request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
     found = holdings.find(one)
-    computed = len(found) * PAGE_SIZE
-    revived = sum(holdings.pool.is_cached(page) for page in found)
+    revived = sum(holdings.pool.is_cached(page) for page in found.held)
     return Candidate(
         request.id,
         PREFILL,
-        len(one.tokens) - computed,
-        computed,
-        len(found),
+        len(one.tokens) - found.tokens,
+        found.tokens,
+        len(found.held),
         revived,
         request.priority,
         tenant=request.tenant,
         passed=one.passed,
         begun=one.begun,
+        behind=len(found.behind),
     )

@@ -1,11 +1,30 @@
 """What sequences hold of the pool: pages that are found, taken, named when they are full, and given
-back. Every reference to a page that a sequence has comes and goes here (law 3)."""
+back, at the end or when nothing sees them any more. Every reference to a page that a sequence has
+comes and goes here (law 3)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.kv.sight import ALL, NONE, Sight
 from raylax.worker.scheduling.sequence import Sequence, ints
+
+
+class Found(NamedTuple):
+    """What is known of a sequence's beginning."""
+
+    tokens: int
+    held: list[int]
+    """Its pages, as far as anything sees them that follows."""
+    behind: range
+    """Where it has others, which need not be there."""
+
+    @property
+    def table(self) -> list[int]:
+        """A page for each place: of those behind the next one that is seen."""
+        at = self.behind.start
+        return [*self.held[:at], *self.held[at : at + 1] * len(self.behind), *self.held[at:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,26 +32,36 @@ class Holdings:
     """The pages of sequences, in a pool."""
 
     pool: PagePool
+    sight: Sight = ALL
 
-    def find(self, one: Sequence) -> list[int]:
-        """The pages of its known beginning; at least its last token is computed, for its logits,
-        and all tokens of which a state is still to be read."""
+    def find(self, one: Sequence) -> Found:
+        """Its known beginning; at least its last token is computed, for its logits, and all tokens
+        of which a state is still to be read."""
         if not self.pool.prefix_cache:
-            return []
+            return Found(0, [], NONE)
         most = len(one.tokens) - 1
         if one.pooled is not None:
             most = min(most, one.pooled.tokens)
-        return self.pool.find(one.name_pages(most))
+        names = one.name_pages(most)
+        if not self.sight.recent:
+            pages = self.pool.find(names)
+            return Found(len(pages) * PAGE_SIZE, pages, NONE)
+        there = self.pool.find_each(names)
+        count = self.sight.longest(there)
+        behind = self.sight.behind(count * PAGE_SIZE)
+        seen = enumerate(there[:count])
+        held = [page for at, page in seen if page is not None and at not in behind]
+        return Found(count * PAGE_SIZE, held, behind)
 
     def known(self, one: Sequence) -> int:
         """Tokens of its known beginning, as it is now."""
-        return len(self.find(one)) * PAGE_SIZE
+        return self.find(one).tokens
 
     def take_known(self, one: Sequence) -> None:
         """Let a sequence that holds nothing begin behind what is known of it."""
         found = self.find(one)
-        self.pool.acquire(found, one.request.tenant, one.request.share)
-        one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
+        self.pool.acquire(found.held, one.request.tenant, one.request.share)
+        one.pages, one.computed, one.behind = ints(found.table), found.tokens, found.behind
 
     def reserve(self, one: Sequence, tokens: int) -> None:
         """Pages for so many of its tokens; that there are enough was decided before."""
@@ -53,10 +82,27 @@ class Holdings:
             for page in range(first, end):
                 self.pool.index(one.pages[page], names[page])
 
+    def give_back_unseen(self, one: Sequence) -> None:
+        """Its pages go that nothing sees any more, and in their place stands the next one: what
+        reads some of them, whole blocks of keys at a time, reads nobody else's."""
+        behind, before = self.sight.behind(one.computed), one.behind
+        if len(behind) > len(before):
+            gone = one.pages[before.stop if before else behind.start : behind.stop]
+            one.pages[behind.start : behind.stop] = ints([one.pages[behind.stop]]) * len(behind)
+            one.behind = behind
+            self.pool.let_go(gone)
+
+    def forget(self, one: Sequence) -> None:
+        """Nobody finds what was computed of it: who shares it must not inherit what is there."""
+        self.pool.forget(one.held)
+        if one.behind:
+            names = one.name_pages(one.computed)[one.behind.start : one.behind.stop]
+            self.pool.forget([page for page in self.pool.find_each(names) if page is not None])
+
     def give_back(self, one: Sequence) -> None:
         """It holds nothing any more, and must be computed anew."""
-        self.pool.end(one.request.id, one.pages)
-        one.pages, one.computed = ints(), 0
+        self.pool.end(one.request.id, one.held)
+        one.pages, one.computed, one.behind = ints(), 0, NONE
         if one.proposal is not None:
             one.proposal.give_back()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.pages import pages_for
 from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.kv.sight import ALL, Sight
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.division import PresentTenants
 from raylax.worker.scheduling.holdings import Holdings
@@ -26,6 +27,8 @@ class Roster:
     pool: PagePool
     clock: Callable[[], float] = time.monotonic
     counters: Counters = field(default_factory=Counters)
+    sight: Sight = ALL
+    """The model's."""
     waiting: WaitingQueue = field(init=False)
     running: dict[str, Sequence] = field(init=False, default_factory=dict)
     """By id, in order of admission. Nobody else changes it."""
@@ -36,7 +39,8 @@ class Roster:
     """No deadline is before this."""
 
     def __post_init__(self) -> None:
-        self.waiting, self.holdings = WaitingQueue(self.clock), Holdings(self.pool)
+        self.waiting = WaitingQueue(self.clock)
+        self.holdings = Holdings(self.pool, self.sight)
 
     @property
     def idle(self) -> bool:

@@ -9,6 +9,7 @@ from enum import Enum
 from raylax.proto.pages import PAGE_SIZE, chain
 from raylax.proto.vocabulary import Cuts, Request, TokenLogprobs
 from raylax.worker.config import MOST_DRAFTED
+from raylax.worker.kv.sight import NONE
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.constraints import Constraints
 from raylax.worker.sampling.pooling import Pooled
@@ -62,6 +63,9 @@ class Sequence:
     rule: bytes | None = field(init=False)
     """The same, if a model that draws by itself can."""
     pages: "array[int]" = field(default_factory=ints)
+    """Where its tokens lie. In the place of those `behind` stands another one that it holds."""
+    behind: range = NONE
+    """Which of them it has given back, or never had: nothing sees them any more."""
     computed: int = 0
     """Tokens whose keys and values lie in the pages."""
     names: list[bytes] = field(default_factory=list)
@@ -114,6 +118,12 @@ class Sequence:
     def pending(self) -> int:
         """Tokens to compute."""
         return len(self.tokens) - self.computed
+
+    @property
+    def held(self) -> "array[int]":
+        """The pages that it refers to."""
+        behind = self.behind
+        return self.pages[: behind.start] + self.pages[behind.stop :] if behind else self.pages
 
     @property
     def phase(self) -> Phase:

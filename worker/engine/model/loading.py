@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from raylax.kernels.build import sampler_for
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ProgressCallback
+from raylax.kernels.spec import DecoderSpec
 from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.text.files import TextFiles
@@ -15,6 +16,7 @@ from raylax.worker.engine.model.limits import ModelLimits
 from raylax.worker.engine.model.self_check import SelfCheck
 from raylax.worker.engine.model.states import load_states
 from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.kv.sight import ALL, Sight
 from raylax.worker.ranks.drafts.loading import load_proposer
 from raylax.worker.ranks.executor import Executor, SingleRank
 from raylax.worker.ranks.leader import RankGroup
@@ -24,6 +26,9 @@ from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.drafting.base import Proposer
+from raylax.worker.scheduling.drafting.chain import Chain
+from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.roster import Roster
 
 
@@ -56,6 +61,14 @@ def matchers_of(config: EngineConfig, vocab: int) -> Matchers:
     )
 
 
+def sight_of(spec: DecoderSpec, drafts: Proposer | None) -> Sight:
+    """How far back a model sees, and what drafts for it: that one has the same pages, and sees all
+    of them."""
+    if isinstance(drafts, ModelProposer) and isinstance(drafts.drafter, Chain):
+        return ALL
+    return Sight(spec.sight, spec.sinks)
+
+
 def assemble(
     executor: Executor,
     config: EngineConfig,
@@ -74,6 +87,7 @@ def assemble(
     drafts = load_proposer(config, model, sizes, sampler, progress)
     kept = ready.prefix_cache_max_num_recycling_seqs
     pool = PagePool(sizes.pages, config.prefix_cache_mode == "radix", kept)
+    sight = sight_of(model.spec, drafts)
     limits = StepLimits(
         sizes.prefill_chunk_size,
         sizes.max_num_sequence,
@@ -84,10 +98,10 @@ def assemble(
     )
     parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
     if echoes:
-        roster = EchoRoster(pool, clock, vocab=model.spec.vocab)
+        roster = EchoRoster(pool, clock, sight=sight, vocab=model.spec.vocab)
         batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
     else:
-        batch = Batch(Roster(pool, clock), *parts, states=load_states(ready, model))
+        batch = Batch(Roster(pool, clock, sight=sight), *parts, states=load_states(ready, model))
     matchers = None if echoes else matchers_of(config, model.spec.tokens)
     labels = model.spec.vocab if model.spec.classifies else 0
     known_limits = ModelLimits(ready, model.spec.tokens, matchers, labels, model.spec.headless)

@@ -37,10 +37,12 @@ class Candidate(NamedTuple):
     """Running only: its first token was drawn, so that somebody waits for the next one."""
     spared: bool = False
     """Running only: it has given way to a higher class as often as it may have to."""
+    behind: int = 0
+    """Pages that it needs no more, or would not: nothing sees them."""
 
     def pages_to_reach(self, tokens: int) -> int:
         """Pages that it lacks to hold its first `tokens` tokens."""
-        return max(0, pages_for(tokens) - self.pages)
+        return max(0, pages_for(tokens) - self.pages - self.behind)
 
     @property
     def pages_wanted(self) -> int:
