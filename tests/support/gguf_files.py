@@ -43,10 +43,12 @@ def write_gguf(
     kind: str | Callable[[str], str] = "F32",
     changed: Mapping[str, Any] | None = None,
     sizes: Mapping[str, int] | None = None,
+    more: Mapping[str, np.ndarray] | None = None,
 ) -> Path:
     """A file of one of `checkpoints.VARIANTS`, in the directory of the checkpoint that it is made
     of, which is returned. `kind`: of its matrices, or of each by Hugging Face's name; K-quants are
-    random blocks. `changed`: values of the metadata; `sizes`: of the config."""
+    random blocks. `changed`: values of the metadata; `sizes`: of the config;
+    `more`: tensors that it has besides, by their names there."""
     checkpoint = write_checkpoint(path / "checkpoint", variant, **(sizes or {}))
     config = {**config_of(variant), **(sizes or {})}
     weights = load_file(checkpoint / "model.safetensors")
@@ -87,6 +89,8 @@ def write_gguf(
         of = GGMLQuantizationType[called if own.ndim == 2 and fits else "F32"]
         made = random_blocks(called, own.shape) if of.name in UNWRITTEN else quantize(own, of)
         writer.add_tensor(names[name], made, raw_dtype=of)
+    for name, values in (more or {}).items():
+        writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -21,11 +21,14 @@ from raylax.kernels.checkpoints.gguf.blocks import (
 from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
 from raylax.kernels.checkpoints.gguf.groups import TYPES
 from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_bytes, read_header
+from raylax.kernels.checkpoints.gguf.labels import HEAD, Difference, labels_in
 from raylax.kernels.checkpoints.gguf.names import (
+    CORRECTION,
     EXPERTS_BIAS,
     FACTORS,
     MLP_BIAS,
     OUTPUT,
+    OUTPUT_BIAS,
     QUERY_BIASES,
     QUERY_NORM,
     ROTATED,
@@ -121,6 +124,9 @@ class Tensor:
 def each(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     """It, or each of the matrices, or biases of experts, that lie in one tensor."""
     place = tensor.place
+    if name.endswith(CORRECTION) and place.shape[:-1] == (1,):
+        yield name, replace(tensor, place=replace(place, shape=place.shape[1:]))
+        return
     if len(place.shape) != (2 if name.endswith(EXPERTS_BIAS) else 3):
         yield name, tensor
         return
@@ -129,6 +135,9 @@ def each(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     for number in range(count):
         own = replace(place, shape=tuple(shape), start=place.start + number * size)
         yield f"{name}.{number}", replace(tensor, place=own)
+
+
+Stored = Tensor | Difference
 
 
 class GgufCheckpoint(StoredCheckpoint):
@@ -140,7 +149,7 @@ class GgufCheckpoint(StoredCheckpoint):
         self.path, self._store = path, Store(store)
         headers = [read_header(part, bytes_of) for part in parts_of(path)]
         self.metadata = headers[0].metadata
-        found = {
+        found: dict[str, Stored] = {
             name: tensor
             for header in headers
             for of, place in header.tensors.items()
@@ -150,8 +159,12 @@ class GgufCheckpoint(StoredCheckpoint):
         self.config = config_of(self.metadata, path, OUTPUT not in found, factors)
         for key in ("attention_bias", "use_qkv_bias", "use_bias"):
             self.config[key] = any(name in found for name in QUERY_BIASES)
+        self.config["attention_out_bias"] = OUTPUT_BIAS in found
         self.config["mlp_bias"] = MLP_BIAS in found
         self.config["use_qk_norm"] = QUERY_NORM in found
+        self.config |= labels_in(self.metadata, self.config["architectures"][0], found, path)
+        if HEAD in found and len(self.config["id2label"]) < found[HEAD].shape[0]:
+            found[HEAD] = Difference(found[HEAD])
         self.spec: DecoderSpec = as_in_gguf(spec_of(self.config))
         names = dict(hugging_face_names(self.spec))
         named = {
@@ -161,19 +174,19 @@ class GgufCheckpoint(StoredCheckpoint):
         }
         if architecture_of(self.metadata, path).permuted:
             named = {name: self._permuted(name, tensor) for name, tensor in named.items()}
-        self.tensors: dict[str, Tensor] = tensors_for(self.spec, named, path)
+        self.tensors: dict[str, Stored] = tensors_for(self.spec, named, path)
         self.dtype = PRECISIONS.get(self._matrix.kind, "bfloat16")
         self.config["torch_dtype"] = self.dtype
 
     @property
-    def _matrix(self) -> Tensor:
+    def _matrix(self) -> Stored:
         """One of those that most of the file is."""
         table = weights_of(self.spec)
         name, _ = next(table["w_down" if "w_down" in table else "w_experts_down"].sources())
         return self.tensors[name]
 
-    def _permuted(self, name: str, tensor: Tensor) -> Tensor:
-        if any(part in name for part in ROTATED):
+    def _permuted(self, name: str, tensor: Stored) -> Stored:
+        if isinstance(tensor, Tensor) and any(part in name for part in ROTATED):
             return Tensor(tensor.file, tensor.place, self.spec.head_dim)
         return tensor
 

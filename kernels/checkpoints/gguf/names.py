@@ -26,13 +26,19 @@ SHARED = {
 }  # fmt: skip
 """The same of an MLP that stands beside experts."""
 OWN = dict.fromkeys(
-    ("GptOssForCausalLM", "Glm4MoeForCausalLM"), {"norm_2": ("post_attention_norm",)}
+    ("GptOssForCausalLM", "Glm4MoeForCausalLM", "SeedOssForCausalLM"),
+    {"norm_2": ("post_attention_norm",)},
 )
 """The same of a family that has others."""
+LABELS = {"w_head": ("cls.output",)}
+"""The same of one with a head for labels."""
 TOGETHER = {"w_qkv": ("attn_qkv",), "w_gate_up": ("ffn_up",)}
 """The same where one tensor is all of it."""
 OUTPUT, MLP_BIAS = "output.weight", "blk.0.ffn_up.bias"
+OUTPUT_BIAS = "blk.0.attn_output.bias"
 QUERY_BIASES = "blk.0.attn_q.bias", "blk.0.attn_qkv.bias"
+CORRECTION = "exp_probs_b.bias"
+"""Ends the name of a vector that has one row in some files."""
 EXPERTS_BIAS = "_exps.bias"
 """Ends the names of tensors that have a vector of each expert."""
 QUERY_NORM = "blk.0.attn_q_norm.weight"
@@ -46,6 +52,7 @@ def hugging_face_names(spec: DecoderSpec) -> Iterator[tuple[str, str]]:
     for weight in weights_of(spec).values():
         of = weight.name.removesuffix("_bias").replace("b_", "w_")
         called = OF_WEIGHT | (SHARED if spec.experts else {}) | OWN.get(spec.architecture, {})
+        called = called | (LABELS if spec.classifies else {})
         own = called[of]
         own = own if len(weight.tensors) == len(own) else TOGETHER[of]
         end = "weight" if of == weight.name else "bias"
