@@ -80,10 +80,33 @@ def write_package(
 ) -> Path:
     """`how`: bits, group, whether inputs come first; None: as it is. `weights`: by Hugging Face's
     names, where they are not those of the variant."""
+    config = config_of(variant)
+    arrays = fused(weights or weights_of(config))
+    sizes = {name: value for name, value in config.items() if name != "rope_theta"}
+    package = {
+        "model_type": "llama", "context_window_size": 512,
+        "model_config": {**sizes, "position_embedding_base": config["rope_theta"]},
+    }  # fmt: skip
+    return write_arrays(path, arrays, package, quantization, how)
+
+
+def write_arrays(
+    path: Path,
+    given: Arrays,
+    package: dict[str, Any],
+    quantization: str,
+    how: tuple[int, int, bool] | None,
+) -> Path:
+    """A package of these parameters, by MLC's names, with what its config says of the model."""
     path.mkdir(parents=True, exist_ok=True)
-    config, arrays = config_of(variant), dict[str, tuple[str, np.ndarray]]()
-    for name, values in fused(weights or weights_of(config)).items():
-        if how is not None and values.ndim == 2:
+    arrays = dict[str, tuple[str, np.ndarray]]()
+    for name, values in given.items():
+        if how is not None and values.ndim == 3:
+            each = [packed(one, *how) for one in values]
+            for end in each[0]:
+                module = name.removesuffix(".weight")
+                arrays[f"{module}.{end}"] = "raw", np.stack([one[end] for one in each])
+        elif how is not None and values.ndim == 2:
             module = name.removesuffix(".weight")
             for end, one in packed(values, *how).items():
                 arrays[f"{module}.{end}"] = "raw", one
@@ -101,13 +124,10 @@ def write_package(
     piece = {"dataPath": "params_shard_0.bin", "format": "raw-shard", "nbytes": len(content)}
     listed = {"metadata": {}, "records": [{**piece, "records": records}]}
     (path / "ndarray-cache.json").write_text(json.dumps(listed))
-    sizes = {name: value for name, value in config.items() if name != "rope_theta"}
-    package = {
-        "version": "0.1.0", "model_type": "llama", "quantization": quantization,
-        "model_config": {**sizes, "position_embedding_base": config["rope_theta"]},
-        "context_window_size": 512, "temperature": 0.7, "conv_template": TEMPLATE,
-        "bos_token_id": 0, "eos_token_id": 1,
+    told = {
+        "version": "0.1.0", "quantization": quantization, "temperature": 0.7,
+        "conv_template": TEMPLATE, "bos_token_id": 0, "eos_token_id": 1, **package,
     }  # fmt: skip
-    (path / "mlc-chat-config.json").write_text(json.dumps(package))
+    (path / "mlc-chat-config.json").write_text(json.dumps(told))
     write_tokenizer(path)
     return path

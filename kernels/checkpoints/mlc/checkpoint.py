@@ -8,6 +8,13 @@ from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.mlc.config import config_of, generation_of, size_of
 from raylax.kernels.checkpoints.mlc.conversation import Conversation, named_tokens
 from raylax.kernels.checkpoints.mlc.jinja import chat_template, shows_tools
+from raylax.kernels.checkpoints.mlc.names import (
+    MODEL_TYPES,
+    QUERY_BIASES,
+    Shapes,
+    elsewhere,
+    parts_of,
+)
 from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
 from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
@@ -20,7 +27,7 @@ from raylax.kernels.checkpoints.text.directory import (
     text_files,
 )
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import spec_of
+from raylax.kernels.families import spec_of, tensors_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -42,7 +49,9 @@ class MlcCheckpoint(StoredCheckpoint):
             raise CheckpointError(f"{where}: must be a JSON object")
         self.config: dict[str, Any] = config_of(self.package, where)
         parameters = read_parameters(path) if weights else {}
-        self.config["attention_bias"] = "model.layers.0.self_attn.qkv_proj.bias" in parameters
+        kind = MODEL_TYPES[self.package["model_type"]]
+        parameters = {elsewhere(name, kind): one for name, one in parameters.items()}
+        self.config["attention_bias"] = any(name.endswith(QUERY_BIASES) for name in parameters)
         self.config["mlp_bias"] = "model.layers.0.mlp.gate_up_proj.bias" in parameters
         self.config.setdefault("tie_word_embeddings", not any("lm_head" in n for n in parameters))
         self.spec: DecoderSpec = spec_of(self.config)
@@ -60,45 +69,60 @@ class MlcCheckpoint(StoredCheckpoint):
                 f"{self.path / CONFIG}: quantization {name!r} is not read; read are {known}"
             )
         found: dict[str, Stored] = {}
+        shapes = dict(tensors_of(self.spec))
         for own, parameter in parameters.items():
             module = own.removesuffix(".q_weight")
+            if own.endswith(".q_scale"):
+                continue
+            made: Stored = parameter
+            called = own if module == own else f"{module}.weight"
+            parts = parts_of(called, shapes)
             if module != own:
-                grouped = self._grouped(module, parameters)
-                found |= self._apart(f"{module}.weight", grouped)
-            elif not own.endswith(".q_scale"):
-                found |= self._apart(own, parameter)
+                depth = shapes.get(parts[0].format(0), (0, self.spec.own_hidden))[-1]
+                made = self._grouped(module, parameters, depth)
+            found |= self._apart(called, made, parts, shapes)
         return found
 
-    def _grouped(self, module: str, parameters: dict[str, Parameter]) -> Grouped:
+    def _grouped(self, module: str, parameters: dict[str, Parameter], depth: int) -> Grouped:
         if (scales := parameters.get(f"{module}.q_scale")) is None:
             raise CheckpointError(f"{self.path}: parameter {module}.q_scale is missing")
-        how, s = GROUPINGS[self.package["quantization"]], self.spec
-        depths = {"o_proj": s.heads * s.head_dim, "down_proj": s.intermediate}
-        depth = depths.get(module.rpartition(".")[2], s.hidden)
-        made = Grouped(parameters[f"{module}.q_weight"], scales, how, depth)
-        check_fit(module, made)
-        return made
+        how = GROUPINGS[self.package["quantization"]]
+        return Grouped(parameters[f"{module}.q_weight"], scales, how, depth)
 
-    def _apart(self, name: str, whole: Stored) -> dict[str, Stored]:
-        s = self.spec
-        keys = s.kv_heads * s.head_dim
-        if ".qkv_proj." in name:
-            sizes = {"q_proj": s.heads * s.head_dim, "k_proj": keys, "v_proj": keys}
-            fused = "qkv_proj"
-        elif ".gate_up_proj." in name:
-            sizes, fused = {"gate_proj": s.intermediate, "up_proj": s.intermediate}, "gate_up_proj"
-        else:
-            return {name: self._active(name, whole)}
-        if whole.shape[0] != sum(sizes.values()):
-            raise CheckpointError(
-                f"{whole.file}: {name}: {sum(sizes.values())} rows expected, found {whole.shape[0]}"
-            )
+    def _apart(
+        self, name: str, whole: Stored, parts: tuple[str, ...], shapes: Shapes
+    ) -> dict[str, Stored]:
+        """The tensors that one is made of, of each expert if it is of all."""
+        if "{}" not in parts[0]:
+            return self._split(name, whole, parts, shapes)
         out: dict[str, Stored] = {}
-        first = 0
-        for own, count in sizes.items():
-            out[name.replace(fused, own)] = whole.part(first, count)
-            first += count
+        count = self.spec.experts.count if self.spec.experts else 0
+        for one in (whole.words, whole.scales) if isinstance(whole, Grouped) else (whole,):
+            if len(one.shape) != 3 or one.shape[0] != count:
+                raise CheckpointError(
+                    f"{whole.file}: {name}: a matrix for each of {count} experts expected, "
+                    f"found {one.shape}"
+                )
+        for expert in range(count):
+            own = tuple(part.format(expert) for part in parts)
+            out |= self._split(name, whole.of_expert(expert), own, shapes)
         return out
+
+    def _split(
+        self, name: str, whole: Stored, parts: tuple[str, ...], shapes: Shapes
+    ) -> dict[str, Stored]:
+        if isinstance(whole, Grouped):
+            check_fit(name, whole)
+        if len(parts) == 1:
+            return {parts[0]: self._active(name, whole)}
+        sizes = [shapes[part][0] if part in shapes else 0 for part in parts]
+        if whole.shape[0] != sum(sizes):
+            raise CheckpointError(
+                f"{whole.file}: {name}: {sum(sizes)} rows expected, found {whole.shape[0]}"
+            )
+        starts = [sum(sizes[:at]) for at in range(len(sizes))]
+        each = zip(parts, starts, sizes, strict=True)
+        return {part: whole.part(first, count) for part, first, count in each}
 
     def _active(self, name: str, whole: Stored) -> Stored:
         """Without the rows behind the tokens that there are, which are there for even sizes."""

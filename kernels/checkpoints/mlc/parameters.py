@@ -51,6 +51,11 @@ class Parameter:
         """These rows in f32, exactly."""
         return widened(self.mapped()[rows], self.precision)
 
+    def of_expert(self, number: int) -> "Parameter":
+        """One of those that it has of all experts."""
+        one = self.part(number, 1)
+        return Parameter(one.file, one.precision, one.shape[1:], one.start)
+
     def part(self, first: int, count: int) -> "Parameter":
         """Some of its rows."""
         row = prod(self.shape[1:]) * DTYPES[self.precision].itemsize

@@ -75,6 +75,11 @@ class Grouped:
         rows = self.words.shape[1 if self.how.inputs_first else 0]
         return rows if self.count is None else self.count, self.depth
 
+    def of_expert(self, number: int) -> "Grouped":
+        """One of those that it has of all experts."""
+        words, scales = (one.of_expert(number) for one in (self.words, self.scales))
+        return replace(self, words=words, scales=scales)
+
     def part(self, first: int, count: int) -> "Grouped":
         """Some of its rows."""
         return replace(self, first=first, count=count)
