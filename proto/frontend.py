@@ -22,7 +22,8 @@ from raylax.proto.grammar.checking import checked_grammar
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.embeddings import EmbeddingRequest, InputFields
+from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.scores import ClassifyRequest
 from raylax.proto.parsers.reasoning import NONE
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT, TOOL_PARSERS
 from raylax.proto.text.chat_template import ChatTemplates
@@ -34,7 +35,7 @@ from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin
 
 CHAT_PREFIX = "chatcmpl-"
-TextBody = CompletionRequest | InputFields
+TextBody = CompletionRequest | EmbeddingRequest | ClassifyRequest
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
 
@@ -256,7 +257,7 @@ class Frontend:
     def texts_work(self, texts: list[str], field: str, body: TextBody) -> TextsWork:
         """What is to be done for texts, which must leave room for an answer if none is cut."""
         longest = None if body.truncates else self.max_sequence_length
-        return TextsWork(texts, body.add_special_tokens, field, longest)
+        return TextsWork(texts, body.add_special_tokens is not False, field, longest)
 
     def embedding(self, body: EmbeddingRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of an embedding, whose inputs are tokenised here. Raises InvalidRequest."""

@@ -34,31 +34,29 @@ class VectorFields(TruncationFields):
     cache_salt: CacheSalt | None = None
 
 
-class InputFields(VectorFields):
-    """The inputs of bodies that ask for something of each."""
-
-    input: (
-        str
-        | TokenIds
-        | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
-        | Annotated[list[TokenIds], BoundedList(MOST_INPUTS, least=1)]
-    )
-    add_special_tokens: bool = True
-    """Whether the tokenizer adds its own to a text."""
-
-    @property
-    def inputs(self) -> list[str] | list[list[int]]:
-        return one_or_more(self.input)
+Inputs = (
+    str
+    | TokenIds
+    | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
+    | Annotated[list[TokenIds], BoundedList(MOST_INPUTS, least=1)]
+)
 
 
-class EmbeddingRequest(InputFields):
+class EmbeddingRequest(VectorFields):
     """A body of /v1/embeddings."""
 
     not_here: ClassVar[FieldTable] = EMBEDDINGS
+    input: Inputs
+    add_special_tokens: bool = True
+    """Whether the tokenizer adds its own to a text."""
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Count | None = None
     pooling: Literal["last", "mean", "cls"] | None = None
     """Whose state the vector is to be: the engine has one way. None: that."""
+
+    @property
+    def inputs(self) -> list[str] | list[list[int]]:
+        return one_or_more(self.input)
 
 
 class Embedding(ResponseModel):

@@ -142,7 +142,6 @@ COMPARED: FieldTable = {
 }  # fmt: skip
 CLASSIFY: FieldTable = {
     **COMPARED,
-    "messages": Refused("send the text that the model was trained on as input"),
     "id2label": Refused("labels have the names of the model's config.json"),
 }
 SCORE: FieldTable = {

@@ -11,11 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from raylax.proto import ranges
+from raylax.proto.openai import chat
 from raylax.proto.openai.body import BoundedList
-from raylax.proto.openai.embeddings import MOST_INPUTS, InputFields, VectorFields
+from raylax.proto.openai.embeddings import MOST_INPUTS, Inputs, VectorFields
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import CLASSIFY, RERANK, SCORE
-from raylax.proto.openai.shared import ResponseModel, Usage
+from raylax.proto.openai.prompting import PromptFields
+from raylax.proto.openai.shared import ResponseModel, Usage, one_or_more
 
 Texts = str | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
 
@@ -152,11 +154,31 @@ class Ranking(ResponseModel):
     usage: Usage
 
 
-class ClassifyRequest(InputFields):
-    """A body of /classify."""
+class ClassifyRequest(PromptFields, VectorFields):
+    """A body of /classify: texts, or messages by the model's chat template."""
 
     not_here: ClassVar[FieldTable] = CLASSIFY
     prefix: ClassVar[str] = "classify-"
+    input: Inputs | None = None
+    messages: Annotated[list[chat.Message], BoundedList(chat.MOST_MESSAGES, least=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.input is None) == (self.messages is None):
+            raise ValueError("input: either input or messages must be given")
+        return self
+
+    @property
+    def inputs(self) -> list[str] | list[list[int]]:
+        assert self.input is not None
+        return one_or_more(self.input)
+
+    def for_chat(self) -> chat.ChatCompletionRequest:
+        """What is shown of messages: no turn is begun behind them, unless it is asked for."""
+        assert self.messages is not None
+        fields = self.prompt_fields()
+        fields["add_generation_prompt"] = bool(self.add_generation_prompt)
+        return chat.ChatCompletionRequest(messages=self.messages, **fields)
 
 
 class Classified(ResponseModel):

@@ -29,7 +29,7 @@ def labelled(
 ) -> LabelledCall:
     """The call for these inputs. Raises InvalidRequest, which names the input."""
     assert frontend.labels is not None
-    fields = places("input", len(inputs))
+    fields = places("input" if body.messages is None else "messages", len(inputs))
     inputs = [body.cut(ids, frontend.prompt_ids.fitting(1)) for ids in inputs]
     every = tuple(range(len(frontend.labels.names)))
     call = vectors_call(frontend, body, inputs, fields, origin, every)

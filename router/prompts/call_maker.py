@@ -16,11 +16,11 @@ from raylax.proto.calls.prompt_work import (
 )
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import LabelledCall, PairedCall
-from raylax.proto.frontend import CHAT_PREFIX, Frontend
+from raylax.proto.frontend import CHAT_PREFIX, Frontend, TextBody
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.embeddings import EmbeddingRequest, InputFields
+from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.scores import ClassifyRequest, PairFields
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pairs.compared import compared, texts_works
@@ -114,9 +114,12 @@ class CallMaker:
         )
 
     async def labelled(self, body: ClassifyRequest) -> LabelledCall:
-        """The call that says which labels each text has."""
+        """The call that says which labels each text has, or the text of messages."""
         check_labels(self.frontend)
-        inputs = await self._ids_of(body.inputs, "input", body)
+        if body.messages is not None:
+            inputs = await self._chat_ids(body.for_chat(), "messages", not body.truncates)
+        else:
+            inputs = await self._ids_of(body.inputs, "input", body)
         return await self.threads.run(
             self._size(inputs, 1), lambda: labelled(self.frontend, body, inputs, self.origin)
         )
@@ -160,7 +163,7 @@ class CallMaker:
         self,
         given: list[str] | list[list[int]],
         field: str,
-        body: CompletionRequest | InputFields,
+        body: TextBody,
     ) -> Prompts:
         if not (texts := texts_in(given)):
             return ids_in(given)

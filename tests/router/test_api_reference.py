@@ -285,7 +285,7 @@ TABLES: dict[type[StrictModel], tuple[str, ...]] = {
     EmbeddingRequest: ("Embeddings",),
     ScoreRequest: (PAIRS, "Scores"),
     RerankRequest: (PAIRS, "Rankings"),
-    ClassifyRequest: ("Labels",),
+    ClassifyRequest: (PROMPTS, "Labels"),
     TokenizeRequest: (PROMPTS, "Tokenize and detokenize"),
     BatchRequest: ("Batches",),
 }

@@ -85,6 +85,24 @@ async def test_each_text_has_a_share_of_each_label(labels: httpx.AsyncClient, pa
     assert found["usage"]["prompt_tokens"] == 2 * len(ids) + 30
 
 
+async def test_messages_are_a_text_by_the_template(labels: httpx.AsyncClient) -> None:
+    """That /tokenize has of them, without a turn that is begun behind it, or with one."""
+    messages = [{"role": "user", "content": "how are you"}, {"role": "assistant", "content": "ok"}]
+    for begun in (False, True):
+        shown = {"messages": messages, "add_generation_prompt": begun}
+        tokens = (await asked(labels, "/tokenize", **shown))["tokens"]
+        by_ids = await asked(labels, "/classify", input=tokens)
+        by_messages = await asked(labels, "/classify", **shown)
+
+        assert by_messages["data"] == by_ids["data"]
+        assert by_messages["usage"]["prompt_tokens"] == len(tokens)
+    without = await asked(labels, "/classify", messages=messages)
+    cut = await asked(labels, "/classify", messages=messages, truncate_prompt_tokens=5)
+
+    assert by_messages["data"] != without["data"]
+    assert cut["usage"]["prompt_tokens"] == 5
+
+
 async def test_one_label_is_by_itself(reranker: httpx.AsyncClient) -> None:
     ids, (want,) = golden("qwen3-reranker")
     (found,) = (await asked(reranker, "/classify", input=ids))["data"]
@@ -144,6 +162,9 @@ async def test_it_writes_nothing(
     ("path", "body", "words"),
     [
         ("/classify", {"input": ["a", ""]}, "input.1: must not be empty"),
+        ("/classify", {}, "input: either input or messages must be given"),
+        ("/classify", {"input": "a", "messages": [{"role": "user", "content": "a"}]}, "input: e"),
+        ("/classify", {"messages": [{"role": "user", "content": "a" * 300}]}, "messages: the"),
         ("/classify", {"input": "a" * 300}, "input: the prompt has"),
         ("/classify", {"input": [[3, 99]]}, "input: token id 99 is outside"),
         ("/v1/score", {"text_1": "a", "text_2": "b"}, "tiny has 3 labels, and pairs have a sco"),
