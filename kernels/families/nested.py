@@ -20,6 +20,8 @@ class Nested:
     """What its config must say: newer models of the same name have others inside."""
     usual: Config = field(default_factory=dict)
     """What is meant where it does not say."""
+    beside: bool = False
+    """Whether older files have it beside what they say of images."""
 
 
 NESTED = {
@@ -29,6 +31,11 @@ NESTED = {
         "head_dim": 256, "max_position_embeddings": 131072, "sliding_window": 4096,
     }),
     "Mistral3ForConditionalGeneration": Nested("MistralForCausalLM", "mistral"),
+    "Qwen2VLForConditionalGeneration": Nested("Qwen2ForCausalLM", "qwen2_vl_text", beside=True),
+    "Qwen2_5_VLForConditionalGeneration": Nested(
+        "Qwen2ForCausalLM", "qwen2_5_vl_text", {"rms_norm_eps": 1e-5}, beside=True
+    ),
+    "Qwen3VLForConditionalGeneration": Nested("Qwen3ForCausalLM", "qwen3_vl_text"),
 }  # fmt: skip
 INSIDE = "text_config"
 OF_ALL = (
@@ -40,7 +47,7 @@ PREFIXES = {
     "language_model.model.": "model.", "model.language_model.": "model.", "language_model.": "",
 }  # fmt: skip
 """How the names of its tensors begin, in older files and newer ones, and how elsewhere."""
-OTHERS = ("vision_tower.", "multi_modal_projector.")
+OTHERS = ("vision_tower.", "multi_modal_projector.", "visual.")
 """How those of tensors do that are for images."""
 
 
@@ -55,6 +62,8 @@ def text_config(config: Config) -> Mapping[str, Any]:
     """The config of a model's text, as if it stood by itself. Raises CheckpointError."""
     if (nested := nested_in(config)) is None:
         return config
+    if nested.beside and INSIDE not in config:
+        return {**nested.usual, **config, "architectures": [nested.family]}
     inside = config.get(INSIDE)
     if not isinstance(inside, dict):
         raise CheckpointError(f"config.json: {INSIDE} must be an object, found {inside!r}")

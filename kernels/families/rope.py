@@ -35,7 +35,9 @@ def read_rope(
     theta = number(table, "rope_theta", number(config, "rope_theta", theta))
     rope = Rope(theta, turned=turned(config, table, head_dim, share), neighbours=neighbours)
     match kind := table.get("rope_type") or table.get("type") or "default":
-        case "default" | "dynamic":  # the second differs beyond what the model is meant for
+        case "default" | "dynamic" | "mrope":
+            # the second differs beyond what the model is meant for; the third counts images by rows
+            # and columns, and texts as all others do
             return rope
         case "linear":
             return replace(rope, scaling="linear", factor=number(table, "factor"))

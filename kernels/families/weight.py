@@ -50,7 +50,7 @@ class Weight:
     plain: bool = False
     """Whether its rows are looked up as they are, in f32, and never multiplied."""
     transposed: bool = False
-    """Whether the tensor has its columns as rows."""
+    """Whether the tensor has its columns as rows; a vector, whether it has one row."""
 
     @property
     def layered(self) -> bool:
@@ -89,7 +89,9 @@ class Weight:
         own = self.own or self
         for name, rows in zip(own.tensors, own.rows, strict=True):
             shape = own._shape(rows)
-            yield self.named(name, layer), shape[::-1] if self.transposed else shape
+            if self.transposed:
+                shape = (1, *shape) if own.columns is None else shape[::-1]
+            yield self.named(name, layer), shape
 
     def read(self, tensor: Tensor, layer: int, rows: slice) -> Array:
         """Some of its rows in a checkpoint that has those of a `tensor` by name."""
@@ -110,7 +112,8 @@ class Weight:
         if self.transposed:
             (name,) = self.tensors
             columns = tensor(self.named(name, layer), slice(None))
-            return np.ascontiguousarray(columns[:, first:end].T)
+            rows = np.ascontiguousarray(columns[:, first:end].T)
+            return rows[:, 0] if self.columns is None else rows
         parts, before = [], 0
         for name, count in zip(self.tensors, self.rows, strict=True):
             own = slice(max(0, first - before), min(count, end - before))

@@ -156,6 +156,53 @@ CONFIGS: dict[str, Config] = {
         topk_group=1, norm_topk_prob=False, routed_scaling_factor=2.5, sliding_window=None,
     ),
     "ernie": named("Ernie4_5ForCausalLM", "ernie4_5", ODD, tie_word_embeddings=True),
+    "ernie-moe": named(
+        "Ernie4_5_MoeForCausalLM", "ernie4_5_moe", ODD, moe_num_experts=18, moe_k=4,
+        num_hidden_layers=5, moe_intermediate_size=36, moe_num_shared_experts=1,
+        moe_layer_start_index=1, moe_layer_end_index=3, moe_layer_interval=2, head_dim=20,
+        tie_word_embeddings=True,
+    ),
+    "minimax-m2": named(
+        "MiniMaxM2ForCausalLM", "minimax_m2", head_dim=32, rotary_dim=16, num_local_experts=18,
+        num_experts_per_tok=3, intermediate_size=40,
+    ),
+    "cohere": named(
+        "CohereForCausalLM", "cohere", hidden_size=80, intermediate_size=100, logit_scale=0.25,
+        layer_norm_eps=1e-5, attention_bias=True,
+    ),
+    "cohere2": named(
+        "Cohere2ForCausalLM", "cohere2", num_hidden_layers=4, sliding_window=24, logit_scale=0.5,
+        layer_types=[LOCAL, LOCAL, LOCAL, FULL], rotary_pct=1.0,
+    ),
+    "exaone4": named(
+        "Exaone4ForCausalLM", "exaone4", ODD, sliding_window=24, layer_types=[LOCAL, FULL, LOCAL],
+        head_dim=20,
+    ),
+    "exaone4-full": named(
+        "Exaone4ForCausalLM", "exaone4", sliding_window=None, layer_types=[FULL] * 3,
+        rope_scaling=LLAMA3_ROPE,
+    ),
+    "seed-oss": named(
+        "SeedOssForCausalLM", "seed_oss", head_dim=32, attention_bias=True,
+        attention_out_bias=True,
+    ),
+    "nemotron": named(
+        "NemotronForCausalLM", "nemotron", hidden_size=80, partial_rotary_factor=0.4,
+        norm_eps=1e-5, hidden_act="relu2", attention_bias=True,
+    ),
+    "arcee": named("ArceeForCausalLM", "arcee", ODD, hidden_act="relu2", rope_scaling=YARN),
+    "helium": named("HeliumForCausalLM", "helium", head_dim=16, attention_bias=True),
+    "cwm": named(
+        "CwmForCausalLM", "cwm", head_dim=32, sliding_window=24, layer_types=[FULL, LOCAL, LOCAL],
+        rope_parameters={**LLAMA3_ROPE, "rope_theta": 1e6},
+    ),
+    "granite4": named(
+        "GraniteMoeHybridForCausalLM", "granitemoehybrid", hidden_size=80,
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.1,
+        logits_scaling=2.0, num_local_experts=0, num_experts_per_tok=0,
+        shared_intermediate_size=96, position_embedding_type="rope",
+        layer_types=["attention"] * 3, tie_word_embeddings=True, mamba_n_heads=10,
+    ),
     "olmoe": named("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=2),
     "yarn": named("LlamaForCausalLM", "llama", rope_scaling=YARN),
     "gpt-oss": named(
@@ -200,6 +247,9 @@ def seeing(architecture: str, model_type: str, text: str, vision: str, **beside:
     )  # fmt: skip
 
 
+QWENS = {"depth": 1, "num_heads": 2, "out_hidden_size": 64, "fullatt_block_indexes": [0]}
+SECTIONS = {"type": "mrope", "rope_type": "default", "mrope_section": [2, 3, 3]}
+"""Of the dims that are turned: those of time, rows and columns."""
 SEEING: dict[str, Config] = {
     "gemma3-images": seeing(
         "Gemma3ForConditionalGeneration", "gemma3", "gemma3", "siglip_vision_model",
@@ -209,11 +259,25 @@ SEEING: dict[str, Config] = {
         "Mistral3ForConditionalGeneration", "mistral3", "mistral-window", "pixtral",
         tie_word_embeddings=False,
     ),
+    "qwen2.5-vl": named(
+        "Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl", rope_scaling=SECTIONS,
+        rms_norm_eps=1e-6, use_sliding_window=False, tie_word_embeddings=True,
+        vision_config={**VISION, **QWENS, "model_type": "qwen2_5_vl"},
+    ),
+    "qwen3-vl": named(
+        "Qwen3VLForConditionalGeneration", "qwen3_vl", {}, tie_word_embeddings=False,
+        text_config={
+            **ODD, "model_type": "qwen3_vl_text", "head_dim": 16, "rope_scaling": SECTIONS,
+        },
+        vision_config={**VISION, **QWENS, "model_type": "qwen3_vl", "out_hidden_size": 80},
+        torch_dtype="float32",
+    ),
 }  # fmt: skip
 """Of whose weights those for images are left out, but for one."""
 CONFIGS |= SEEING
 NAMES_INSIDE = {
     "gemma3-images": ("", "language_model."), "mistral3": ("model.", "model.language_model."),
+    "qwen2.5-vl": ("", ""), "qwen3-vl": ("model.", "model.language_model."),
 }  # fmt: skip
 """What of a name becomes what: in older files, and in newer ones."""
 EMBEDDERS: dict[str, Config] = {
@@ -225,10 +289,11 @@ EMBEDDERS: dict[str, Config] = {
 OF_OTHERS: dict[str, Config] = {
     "internlm2": named("InternLM2ForCausalLM", "internlm2", hidden_size=80, bias=False),
 }
-"""Those that transformers has no code of: their logits are computed by nobody else."""
+"""Those that transformers has no code of."""
 IN_GGUF = (
     "qwen3", "gemma", "gemma3", "phi2", "phi3", "phi4-mini", "smollm3", "olmo2",
     "granite", "glm4", "stablelm", "starcoder2", "mixtral", "qwen2-moe", "qwen3-moe", "olmoe",
     "gpt-oss-mxfp4", "glm4-moe", "dots1", "ernie", "gpt2", "pythia", "internlm2", "olmo3",
+    "ernie-moe", "minimax-m2", "cohere", "cohere2", "exaone4", "seed-oss", "nemotron", "arcee",
 )  # fmt: skip
 """Those that are kept as GGUF files, too."""

@@ -105,7 +105,7 @@ def write_texts(path: Path, pieces: list[str]) -> dict[str, int]:
     settings = {"chat_template": MARKED + TEMPLATE}
     (path / "tokenizer_config.json").write_text(json.dumps(settings))
     for one in SPECIAL:
-        id = tokenizer.token_to_id(one)
-        assert id is not None
-        ids[one] = id
+        found = tokenizer.token_to_id(one)
+        assert found is not None
+        ids[one] = found
     return ids

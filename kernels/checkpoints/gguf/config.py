@@ -27,15 +27,30 @@ class Architecture:
     """What is meant here without being said."""
     scaling: Mapping[str, Any] = field(default_factory=dict)
     """The same of a rotation that is scaled."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """What its config calls otherwise than others do, by keys of files."""
 
 
-GEMMA = {"norm_weights_are_whole": True}
+WHOLE_NORMS = {"norm_weights_are_whole": True}
+COHERES = {"logit_scale": "logit_scale"}
 ARCHITECTURES = {
+    "arcee": Architecture("ArceeForCausalLM", permuted=True),
+    "cohere2": Architecture("Cohere2ForCausalLM", named=COHERES),
+    "command-r": Architecture("CohereForCausalLM", named=COHERES),
     "dots1": Architecture("Dots1ForCausalLM"),
     "ernie4_5": Architecture("Ernie4_5ForCausalLM"),
-    "gemma": Architecture("GemmaForCausalLM", also=GEMMA),
-    "gemma2": Architecture("Gemma2ForCausalLM", also=GEMMA),
-    "gemma3": Architecture("Gemma3ForCausalLM", also=GEMMA),
+    "ernie4_5-moe": Architecture(
+        "Ernie4_5_MoeForCausalLM",
+        named={
+            "expert_shared_count": "moe_num_shared_experts",
+            "interleave_moe_layer_step": "moe_layer_interval",
+            "leading_dense_block_count": "moe_layer_start_index",
+        },
+    ),
+    "exaone4": Architecture("Exaone4ForCausalLM"),
+    "gemma": Architecture("GemmaForCausalLM", also=WHOLE_NORMS),
+    "gemma2": Architecture("Gemma2ForCausalLM", also=WHOLE_NORMS),
+    "gemma3": Architecture("Gemma3ForCausalLM", also=WHOLE_NORMS),
     "glm4": Architecture("Glm4ForCausalLM"),
     "glm4moe": Architecture("Glm4MoeForCausalLM"),
     "gpt2": Architecture("GPT2LMHeadModel"),
@@ -44,14 +59,19 @@ ARCHITECTURES = {
     "granite": Architecture("GraniteForCausalLM", permuted=True),
     "internlm2": Architecture("InternLM2ForCausalLM", permuted=True),
     "llama": Architecture("LlamaForCausalLM", permuted=True),
+    "minimax-m2": Architecture("MiniMaxM2ForCausalLM"),
+    "nemotron": Architecture("NemotronForCausalLM", also=WHOLE_NORMS),
     "olmo2": Architecture("Olmo2ForCausalLM"),
     "olmoe": Architecture("OlmoeForCausalLM"),
     "phi2": Architecture("PhiForCausalLM", also={"hidden_act": "gelu_new"}),
     "phi3": Architecture("Phi3ForCausalLM"),
     "qwen2": Architecture("Qwen2ForCausalLM"),
+    "qwen2vl": Architecture("Qwen2ForCausalLM"),
     "qwen2moe": Architecture("Qwen2MoeForCausalLM"),
     "qwen3": Architecture("Qwen3ForCausalLM"),
+    "qwen3vl": Architecture("Qwen3ForCausalLM"),
     "qwen3moe": Architecture("Qwen3MoeForCausalLM", also={"norm_topk_prob": True}),
+    "seed_oss": Architecture("SeedOssForCausalLM"),
     "smollm3": Architecture("SmolLM3ForCausalLM", permuted=True),
     "stablelm": Architecture("StableLmForCausalLM"),
     "starcoder2": Architecture("Starcoder2ForCausalLM", also={"hidden_act": "gelu_new"}),
@@ -76,6 +96,7 @@ COUNTS = {
     "expert_shared_count": "n_shared_experts",
     "expert_group_count": "n_group",
     "expert_group_used_count": "topk_group",
+    "interleave_moe_layer_step": "interleave_moe_layer_step",
     "leading_dense_block_count": "first_k_dense_replace",
     "nextn_predict_layers": "num_nextn_predict_layers",
     "expert_feed_forward_length": "moe_intermediate_size",
@@ -133,12 +154,13 @@ def config_of(
     for table, kind in ((COUNTS, int), (numbers, (int, float))):
         for key, name in table.items():
             if (value := metadata.get(f"{prefix}.{key}")) is not None:
-                config[name] = one_of_all(value, f"{where}: {prefix}.{key}", kind)
+                own = architecture.named.get(key, name)
+                config[own] = one_of_all(value, f"{where}: {prefix}.{key}", kind)
     for key, name in SWITCHES.items():
         if isinstance(value := metadata.get(f"{prefix}.{key}"), bool):
             config[name] = value
     without_predicting(config)
-    if architecture.also is GEMMA:
+    if architecture.name.startswith("Gemma"):
         config["query_pre_attn_scalar"] = gemmas_scale(config)
     config["sliding_window"] = config.get("sliding_window") or None
     slides = metadata.get(f"{prefix}.attention.sliding_window_pattern")

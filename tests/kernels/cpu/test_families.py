@@ -13,7 +13,7 @@ from raylax.kernels.cpu.step.step import variants
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import OPTIONS, Piece, run
 from tests.support.family_checkpoints import write_family
-from tests.support.family_configs import CONFIGS
+from tests.support.family_configs import CONFIGS, OF_OTHERS
 from tests.support.paths import GOLDENS
 
 Floats = npt.NDArray[np.float32]
@@ -23,7 +23,7 @@ BOUND = 1e-4
 """Of the logits' scale."""
 
 
-@pytest.fixture(scope="module", params=list(CONFIGS))
+@pytest.fixture(scope="module", params=[*CONFIGS, *OF_OTHERS])
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

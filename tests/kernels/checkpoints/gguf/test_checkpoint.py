@@ -142,7 +142,7 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
         ({"llama.block_count": 3}, "tensor model.layers.2.input_layernorm.weight .* is missing"),
         ({"llama.block_count": -1}, "num_hidden_layers must be a positive integer"),
         ({"llama.attention.head_count": "four"}, "head_count must be a number, found 'four'"),
-        ({"general.architecture": "bloom"}, "'bloom' is not supported; supported are dots1, ern"),
+        ({"general.architecture": "bloom"}, "'bloom' is not supported; supported are arcee, coh"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(

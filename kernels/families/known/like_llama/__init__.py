@@ -1,0 +1,1 @@
+"""Families that are Llama by other names, or but for a trait or two."""
