@@ -110,7 +110,10 @@ class Machine:
         task = Task(welcome=welcome, address=own)
         node = start_process("raylax.cluster.joining.node", directory, env, task)
         joined = self._start(node)
-        visited.lines.write(joined.model_dump_json())
+        try:
+            visited.lines.write(joined.model_dump_json())
+        except OSError:
+            raise self._gone() from None
         self.has_joined = True
         names = ", ".join(model.name for model in welcome.models)
         self._console.print(
@@ -142,10 +145,13 @@ class Machine:
         def look() -> None:
             collect(all_processes(), os.getpid(), node.pid)
             if visited.lines.has_ended():
-                raise ClusterLost(f"the cluster at {self._place} has gone")
+                raise self._gone()
 
         for _ in node.events(look, ASK_EVERY_S):
             pass
+
+    def _gone(self) -> ClusterLost:
+        return ClusterLost(f"the cluster at {self._place} has gone")
 
     def _leave(self, node: Driver) -> None:
         """What is computed here moves on, unless somebody is in a hurry."""
