@@ -30,7 +30,7 @@ from raylax.cluster.supervision.processes import (
 )
 
 END_S = 4.0
-LEAVE_S = 6.0
+LEAVE_S = 4.0
 """For what is computed here to move on, as from any machine that is taken away."""
 COME_BACK_S = 180.0
 """A cluster that has lost a part is started again as a whole: a minute on a busy machine."""
