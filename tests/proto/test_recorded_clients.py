@@ -1,4 +1,5 @@
-"""What unmodified clients sent, recorded by us and shortened: `docs/clients.md` says which calls.
+"""What unmodified clients sent, recorded by us and shortened: `docs/clients.md` says which calls;
+of `_source` what the code of a client says that it sends.
 None of it is unknown; the model sees all messages and tools, and the answer has the form that was
 asked for."""
 
@@ -38,6 +39,7 @@ class Asked(NamedTuple):
 
 
 EXPECTED: Mapping[str, Asked] = {
+    "aider_0.86.2 edit": Asked(["system", *["user", "assistant"] * 3, "user"]),
     "ai_6.0.326 generateObject_by_chat": Asked(ASKED, [], "json_schema"),
     "ai_6.0.326 generateObject_by_messages": Asked(ASKED, ["json"], "call"),
     "ai_6.0.326 generateObject_by_responses": Asked(ASKED, [], "json_schema"),
@@ -56,6 +58,10 @@ EXPECTED: Mapping[str, Asked] = {
     "codex_0.171.0 second_call": Asked(
         [*OF_CODEX, *SECOND[1:]], ["exec_command"], warnings=[NO_SEARCH]
     ),
+    "continue_cli_1.5.47 first_call": Asked(
+        ["system", "user"], ["Read", "List", "Bash", "Checklist", "AskQuestion"]
+    ),
+    "continue_cli_1.5.47 second_call": Asked(["system", *SECOND, "tool"], ["List"]),
     "instructor_1.17.0 ANTHROPIC_TOOLS": Asked(ASKED, ["City"], "call"),
     "instructor_1.17.0 RESPONSES_TOOLS": Asked(ASKED, ["City"], "call"),
     "instructor_1.17.0 TOOLS": Asked(ASKED, ["City"], "call"),
@@ -65,6 +71,9 @@ EXPECTED: Mapping[str, Asked] = {
     "langchain_openai_1.4.3 json_schema_by_responses": Asked(ASKED, [], "json_schema"),
     "litellm_1.110.2 chat": Asked(ASKED, [], "json_schema"),
     "litellm_1.110.2 tools_by_messages": Asked(ASKED, ["f"], "call"),
+    "open_webui_source chat": Asked(["system", "user"]),
+    "open_webui_source follow_ups": Asked(ASKED),
+    "open_webui_source title": Asked(ASKED),
     "openai_node_6.49.0 parse": Asked(ASKED, [], "json_schema"),
     "openai_node_6.49.0 runTools_second_step": Asked(SECOND, ["bash"]),
     "outlines_1.3.3 sglang_grammar": Asked(ASKED, [], "grammar"),
