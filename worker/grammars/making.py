@@ -1,5 +1,7 @@
 """Makes the matchers of requests that have a grammar, while those wait for their turn."""
 
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -8,6 +10,9 @@ from raylax.proto.grammar.matcher import GrammarError, Matcher
 from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.vocabulary import Request
 
+NICE, NICEST = 10, 19
+"""By how much, and the most there is. That is a tenth of a core where an engine's threads want all:
+a stranger's grammar may take a quarter of a second, and answers that run do not wait for it."""
 Made = Callable[[str, Matcher | None, str], None]
 """Hears of a request's matcher, or why there is none."""
 
@@ -23,7 +28,7 @@ class MatcherMaker:
         """Make the matcher of a request, soon; nothing once it is closed, for then the request ends
         with its engine."""
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "grammars")
+            self._thread = ThreadPoolExecutor(1, "grammars", initializer=give_way)
         with suppress(RuntimeError):
             self._thread.submit(self.make_now, request, matchers)
 
@@ -41,6 +46,13 @@ class MatcherMaker:
         """Make no more."""
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def give_way() -> None:
+    """From now on this thread takes what others leave, and a little."""
+    thread = threading.get_native_id()
+    nice = os.getpriority(os.PRIO_PROCESS, thread) + NICE
+    os.setpriority(os.PRIO_PROCESS, thread, min(NICEST, nice))
 
 
 class MatcherMakerAtOnce(MatcherMaker):

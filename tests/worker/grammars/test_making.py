@@ -1,7 +1,10 @@
 """Matchers are made while requests wait, or why there is none is said."""
 
+import os
 import shutil
+import threading
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -11,7 +14,7 @@ from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.grammar.writing import grammar_of
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Finish, Request, Sampling
-from raylax.worker.grammars.making import MatcherMaker
+from raylax.worker.grammars.making import NICE, NICEST, MatcherMaker
 from tests.support.engines import ONE, running_engine
 
 BINARY = grammar_of(Constraint("regex", "[01]{4}", "field"))
@@ -58,6 +61,27 @@ def test_without_a_tokenizer_no_grammar_is_followed(checkpoint: Path, tmp_path: 
         assert last.error is not None
         assert last.error.startswith("this model can follow no grammar: ")
         assert len(answers.tokens("free")) == 4
+
+
+def test_who_makes_them_gives_way(checkpoint: Path) -> None:
+    """To all other threads of the process, and takes nothing from those."""
+    found = Queue[tuple[str, int]]()
+    here = threading.get_native_id()
+    maker = MatcherMaker(
+        lambda id, matcher, why: found.put(
+            (why, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        )
+    )
+    before = os.getpriority(os.PRIO_PROCESS, here)
+    maker.make(
+        asked("one", BINARY),
+        Matchers(lambda: vocabulary_for_grammars(TextFiles(checkpoint), 99), 99),
+    )
+    why, niceness = found.get(timeout=60)
+    maker.close()
+
+    assert (why, niceness) == ("", min(NICEST, before + NICE))
+    assert os.getpriority(os.PRIO_PROCESS, here) == before
 
 
 def test_an_engine_that_ends_makes_none(checkpoint: Path) -> None:
