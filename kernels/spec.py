@@ -289,7 +289,8 @@ class DecoderSpec:
 
 
 TRAITS = (
-    "norm", "norm_before", "norm_after", "qk_norm", "parallel", "activation", "gated", "head_bias",
+    "norm", "norm_before", "norm_after", "qk_norm", "parallel", "activation", "gated", "mlp_bias",
+    "head_bias",
     "learned_positions", "embed_scale", "residual_scale", "query_scale", "logit_scale",
     "logit_softcap", "learned_sinks", "local", "experts",
 )  # fmt: skip

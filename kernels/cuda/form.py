@@ -10,13 +10,13 @@ from raylax.kernels.cuda.formats import Quantization, quantization_named
 from raylax.kernels.cuda.formats.shards import check_cuts
 from raylax.kernels.cuda.pages import KV, PageLayout
 from raylax.kernels.cuda.sizes import device_sizes
-from raylax.kernels.cuda.variants.attention import AttentionShape
+from raylax.kernels.cuda.variants.attention import AttentionShape, tiles_of
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.errors import CompileError, only_on_cpu
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.spec import TRAITS, DecoderSpec
 
 BYTES: tuple[KV, ...] = ("int8", "fp8")
 """Keys and values that are not of the model's precision."""
@@ -49,11 +49,9 @@ class DeviceForm:
                 )
             )
         options.check_taps(spec)
-        if spec.mlp_bias:
-            raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
-        if unlike := spec.unlike_llama:
+        if missing := [name for name in spec.unlike_llama if name in lacking(spec)]:
             raise CompileError(
-                only_on_cpu(f"{spec.architecture}: {', '.join(unlike)} is not there on CUDA")
+                only_on_cpu(f"{spec.architecture}: {', '.join(missing)} is not there on CUDA")
             )
         quantization = quantization_named(options.quantization, dtype)
         sizes = device_sizes(spec, quantization)
@@ -84,6 +82,12 @@ class DeviceForm:
         return AttentionShape.of(self.own, self.quantization.precision, self.kv)
 
     @property
+    def tiles(self) -> list[list[Variant]]:
+        """Those of attention, and behind them those of local layers that see a window."""
+        given = self.own, self.quantization.precision, self.kv
+        return tiles_of(AttentionShape.each_of(*given), self.chip.number)
+
+    @property
     def layout(self) -> PageLayout:
         """How its keys and values lie."""
         return PageLayout(self.own.layers, self.own.kv_heads, self.own.head_dim, self.kv)
@@ -99,6 +103,11 @@ class DeviceForm:
         given = self.spec, self.chip.number, q.precision, q.packed_formats, self.kv
         made = all_for(*given, self.ranks)
         return [replace(one, overlapped=True) for one in made] if self.overlapped else made
+
+
+def lacking(spec: DecoderSpec) -> tuple[str, ...]:
+    """Traits that no kernel computes: of a draft head all that Llama has not."""
+    return TRAITS if spec.fusion else ("learned_sinks", "experts")
 
 
 def kv_named(name: str, quantization: Quantization) -> KV:

@@ -36,3 +36,8 @@ def device_sizes(spec: DecoderSpec, q: Quantization) -> DecoderSpec:
 def filled_share(spec: DecoderSpec) -> float:
     """Which part of a row is not padding: the mean over all of it is as much of the model's."""
     return spec.own_hidden / spec.hidden
+
+
+def filled_share_of_heads(spec: DecoderSpec) -> float:
+    """The same of a head."""
+    return spec.own_head_dim / spec.head_dim

@@ -1,19 +1,36 @@
 """The models whose kernels are compiled for every chip, to look at their machine code."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, product
+from typing import Any
 
 from raylax.kernels.cuda.cubins.chips import Chip
 from raylax.kernels.cuda.pages import FORMATS, KV
 from raylax.kernels.cuda.variants.attention import AttentionShape, attend
 from raylax.kernels.cuda.variants.base import Variant
-from raylax.kernels.cuda.variants.pointwise import add_norm, final_norm, rope_append
+from raylax.kernels.cuda.variants.elementwise import ACTIVATIONS, activate, cap_logits
+from raylax.kernels.cuda.variants.pointwise import (
+    MOST_WIDTH_AFTER,
+    Norms,
+    add_norm,
+    embed,
+    final_norm,
+    root_of_heads,
+    rope_append,
+)
 from raylax.kernels.cuda.variants.table import of_model, shared
 from raylax.kernels.spec import DecoderSpec, Rope
 
 
 def spec(
-    hidden: int, heads: int, kv_heads: int, dim: int, qkv_bias: bool = False, output: bool = False
+    hidden: int,
+    heads: int,
+    kv_heads: int,
+    dim: int,
+    qkv_bias: bool = False,
+    output: bool = False,
+    **traits: Any,
 ) -> DecoderSpec:
     """A decoder of this shape; no kernel knows the rest of it."""
     return DecoderSpec(
@@ -31,6 +48,7 @@ def spec(
         tied_embeddings=False,
         qkv_bias=qkv_bias,
         output_bias=output,
+        **traits,
     )
 
 
@@ -73,6 +91,32 @@ TRAITS += [
 ]
 
 
+def unlike_llama() -> Iterator[Variant]:
+    """What lies between products where a model has traits that Llama has not: as many of them as
+    there are together, in rows of every number of warps. Of attention see `TRAITS`."""
+    gemmas = Norms(wide=True, after=True, scaled=True)
+    gpts = Norms(wide=True, layer=True, shifted=True, scaled=True)
+    for width, parts in ((64, 4), (2048, 4), (8192, 1), (16384, 8)):
+        yield final_norm("bf16", width, parts, bias=True, norms=gpts)
+        if width <= MOST_WIDTH_AFTER:
+            yield add_norm("f16", width, parts, bias=True, norms=gemmas)
+    yield final_norm("bf16", 8192, 4, bias=True, norms=gemmas)
+    yield add_norm("bf16", 16384, 4, bias=True, norms=gpts)
+    yield add_norm("bf16", 8192, 4, norms=gemmas, to="the row")
+    yield add_norm("bf16", 16384, 4, bias=True, norms=gpts, to="nothing")
+    yield embed("bf16", 16384, scaled=True, placed=True)
+    for shape in HEADS:
+        if shape.kv == "fp8":
+            yield rope_append(shape, 4, bias=True, qk="head")
+    olmo = AttentionShape(40, 8, 128, "bf16")  # OLMo 3 32B
+    yield rope_append(olmo, 4, qk="whole")
+    yield root_of_heads(olmo, 4)
+    for activation in ACTIVATIONS:
+        gated = spec(64, 4, 2, 16, activation=activation, mlp_bias=True)
+        yield activate(gated, "f16", 4)
+    yield from (cap_logits(True), cap_logits(False))
+
+
 def shipped(chip: Chip) -> list[Variant]:
     """What these models have of their own, and what all share. Of those that differ in their name
     alone, as norms do of rows that are padded alike, there is the first."""
@@ -80,6 +124,7 @@ def shipped(chip: Chip) -> list[Variant]:
     own = [one for model in MODELS for one in of_model(model[0], number, *model[1:])]
     for parts in RANKS:
         own += [add_norm("bf16", 8192, parts), final_norm("bf16", 8192, parts)]
+    own += unlike_llama()
     own += [one for shape in [*HEADS, *TRAITS] for one in attend(shape, number)]
     own += [rope_append(shape, 4, bias=True) for shape in HEADS if shape.kv == "int8"]
     found: dict[str, Variant] = {}

@@ -47,7 +47,8 @@ def part_of(name: str, spec: DecoderSpec, degree: Degree, place: Place) -> Part:
         case "w_o":
             return Part(columns=queries)
         case "w_gate_up":
-            return Part(((first, count), (spec.intermediate + first, count)))
+            both = (first, count), (spec.intermediate + first, count)
+            return Part(both if spec.gated else both[:1])
         case "w_down":
             before = (place.own_group - place.first_group) * GROUP
             end = (place.end_group - place.first_group) * GROUP

@@ -17,7 +17,7 @@ class HeadLoader(Loader):
         form, whole = self.form.quantization.layers, Part()
         bias = self._bias("b_fc", whole, 0)
         fc = self._matrix(self._source("w_fc", 0, form), whole, form, bias, cut=True)
-        e, h, base = (self._norm(name) for name in ("norm_e", "norm_h", "norm_base"))
+        e, h, base = (self._norm(name).weight for name in ("norm_e", "norm_h", "norm_base"))
         return FusionWeights(fc, e, h, base, self._places())
 
     def _places(self) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from raylax.kernels.cuda.sizes import filled_share
 from raylax.kernels.cuda.step.exchange import Work
-from raylax.kernels.cuda.step.matrix import Address, DeviceMatrix
 from raylax.kernels.cuda.step.program import Given, StepProgram, StepShape
 from raylax.kernels.cuda.step.values import HALF
+from raylax.kernels.cuda.step.weights import Address, DeviceMatrix
 from raylax.kernels.cuda.variants import heads, pointwise
 from raylax.kernels.cuda.variants.base import Variant
 
@@ -71,10 +71,11 @@ class HeadProgram(StepProgram):
             yield from self._through_matrix(tokens, at["hidden"])
             x = at["normed"]
         (layer,) = self._weights.layers
-        parts = yield from self._layer(layer, x, shape)
+        parts = (yield from self._layer(layer, x, shape)).parts
+        norm = self._weights.norm_f.weight
         yield self._kernel(heads.of_end(*self._how, parts)).launch(
             (rows,),
-            *(at["hidden"], at["parts"], self._weights.norm_f, at["rows"], at["top"]),
+            *(at["hidden"], at["parts"], norm, at["rows"], at["top"]),
             *(at["states"], tokens, s.hidden, self._eps),
         )
         yield from self._logits(rows)
@@ -87,7 +88,8 @@ class HeadProgram(StepProgram):
         yield product
         (layer,) = self._weights.layers
         variant = heads.of_matrix(*self._how, parts)
-        yield self._take(variant, tokens, at["parts"], at["normed"], layer.norm_1, to, bias=fc.bias)
+        norm = layer.norm_1.weight
+        yield self._take(variant, tokens, at["parts"], at["normed"], norm, to, bias=fc.bias)
 
     def _take(
         self,

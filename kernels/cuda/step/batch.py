@@ -1,10 +1,11 @@
-"""A step's batch as the fields that kernels read, filled up to the sizes of a graph."""
+"""A step's batch as the fields that kernels read, filled up to the sizes of a graph: its grids are
+fixed, so a step takes the next larger one, and what is left of it does nothing."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket, room
 from raylax.kernels.cuda.step.draws import CHANGES, change_fields, rule_fields, write_draws
 from raylax.kernels.cuda.step.inputs import Array, Field, Ints
 from raylax.kernels.cuda.step.program import StepShape
@@ -17,6 +18,22 @@ from raylax.kernels.options import PAGE_SIZE
 LAST = "tables"
 NOBODY = -1
 """The slot of a token that is none, and the row of nobody."""
+BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+MOST_TOKENS = BUCKETS[-1]
+"""Of a step that is a graph; what is longer computes for longer than its launches take."""
+
+
+def bucket(count: int) -> int:
+    """The least size that holds so many: of `BUCKETS`, and beyond them a multiple of the last."""
+    if count <= MOST_TOKENS:
+        return BUCKETS[bisect_left(BUCKETS, count)]
+    return -(-count // MOST_TOKENS) * MOST_TOKENS
+
+
+def room(rows: int) -> int:
+    """Rows that there must be room for in steps of at most so many: a step of more rows than a
+    graph has tokens is none, and is not filled up."""
+    return bucket(rows) if rows <= MOST_TOKENS else rows
 
 
 def fields_of(tokens: int, rows: int, slots: int, length: int) -> dict[str, Field]:

@@ -9,13 +9,13 @@ from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.formats.base import size
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.shards import head_width, part_of
-from raylax.kernels.cuda.step.batch import fields_of
-from raylax.kernels.cuda.step.buckets import bucket, room
+from raylax.kernels.cuda.step.batch import bucket, fields_of, room
 from raylax.kernels.cuda.step.draws import change_fields, rule_fields
 from raylax.kernels.cuda.step.inputs import Field
 from raylax.kernels.cuda.step.values import F32, HALF, StepSizes, total, value_sizes
 from raylax.kernels.cuda.step.work_list import Division
-from raylax.kernels.cuda.variants.attention import SPLIT, attend
+from raylax.kernels.cuda.variants.attention import SPLIT
+from raylax.kernels.cuda.variants.pointwise import Norms
 from raylax.kernels.cuda.variants.products import most_apart
 from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions
@@ -42,7 +42,7 @@ class StepCapacity:
     def division(self, places: int) -> Division:
         """How attention's work is divided among so many programs that run at once."""
         heads, s = self.form.heads, self.form.spec
-        return Division(heads.group, heads.kv_heads, places, self.slots, s.recent, s.sinks)
+        return Division(heads.group, heads.kv_heads, places, self.slots, s.sight, s.sinks)
 
     @property
     def slots(self) -> int:
@@ -56,7 +56,7 @@ class StepCapacity:
         form, chip = self.form, self.form.chip.number
         tokens, rows = bucket(self.options.max_step_tokens), room(self.options.max_step_rows)
         narrow = most_apart(chip, f"linear_{form.quantization.layers.name}")
-        widest = attend(form.heads, chip)[-1]
+        widest = form.tiles[0][-1]
         return StepSizes(tokens, rows, self.slots, widest.most or 0, narrow)
 
     @property
@@ -84,7 +84,7 @@ class StepCapacity:
 def weight_bytes(form: DeviceForm, positions: int) -> int:
     """Of a rank's weights on its device, tables of `positions` rotations among them. Every rank has
     as many."""
-    s, q, sizes = form.spec, form.quantization, []
+    s, q, norms, sizes = form.spec, form.quantization, Norms.of(form.spec), []
     place, head = form.degree.place(s, 0), head_width(s, form.ranks)
     for weight in weights_of(s).values():
         rows, times = weight.shape[0], s.layers if weight.layered else 1
@@ -96,12 +96,14 @@ def weight_bytes(form: DeviceForm, positions: int) -> int:
             part = part_of(weight.name, s, form.degree, place)
             own = size(q.layers, *part.shape(rows, weight.shape[1]))
         else:
-            own = prod(weight.shape) * HALF
+            wide = weight.name == "norm_qk" or (norms.wide and weight.name.startswith("norm"))
+            own = prod(weight.shape) * (F32 if wide else HALF)
         sizes.append(times * allocated(own))
     if s.tied_embeddings and isinstance(q.head, Grouped):
         sizes.append(allocated(size(q.head, head, s.hidden)))
     if s.vocab != s.drawn:
         sizes.append(allocated(s.padded_drawn * F32))  # the places of tokens that a head names
     if s.blocks is None:
-        sizes += [allocated(positions * s.head_dim // 2 * F32)] * 2  # cosines and sines
+        kinds = 2 if s.local else 1  # of cosines and sines
+        sizes += [allocated(positions * s.head_dim // 2 * F32)] * 2 * kinds
     return sum(sizes)

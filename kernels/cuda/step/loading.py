@@ -19,9 +19,10 @@ from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.pieces import Source, packed
 from raylax.kernels.cuda.formats.shards import Part, part_of
-from raylax.kernels.cuda.sizes import filled_share
-from raylax.kernels.cuda.step.matrix import DeviceMatrix
-from raylax.kernels.cuda.step.program import Layer, Weights
+from raylax.kernels.cuda.sizes import filled_share, filled_share_of_heads
+from raylax.kernels.cuda.step.weights import NO_NORM, DeviceMatrix, DeviceNorm, Layer, Weights
+from raylax.kernels.cuda.variants.elementwise import is_apart
+from raylax.kernels.cuda.variants.pointwise import Norms
 from raylax.kernels.cuda.variants.products import Matrix
 from raylax.kernels.cuda.variants.segments import segments_of
 from raylax.kernels.families import weights_of
@@ -55,15 +56,16 @@ class Loader:
     """What the weights lie in: as long as somebody has this."""
     _done: set[tuple[str, int]] = field(default_factory=set)
     _table: dict[str, Weight] = field(init=False)
+    _norms: Norms = field(init=False)
 
     def __post_init__(self) -> None:
         self._table = weights_of(self.form.spec)
+        self._norms = Norms.of(self.form.spec)
 
     def weights(self, positions: int, pages: list[tuple[int, int]]) -> Weights:
         """All of them. `positions`: how many are known; `pages`: where the keys and values of each
         layer lie, and their scales. Raises CompileError, DeviceError."""
         spec, q = self.form.spec, self.form.quantization
-        cos, sin = rotary_tables(spec, positions)
         plain = Dense(q.precision)
         embed = self._matrix(self._tokens("w_embed", plain), Part(), plain).arrays[0]
         part = self._part("w_head")
@@ -71,12 +73,20 @@ class Loader:
         if spec.tied_embeddings and isinstance(q.head, Dense):
             ((first, rows),) = part.rows
             at = embed + first * spec.hidden * HALF
-            own = DeviceMatrix(q.head.name, Matrix(rows, spec.hidden), (at,))
+            bias = self._bias("b_head", part)
+            own = DeviceMatrix(q.head.name, Matrix(rows, spec.hidden), (at,), bias)
         else:
             name = "w_embed" if spec.tied_embeddings else "w_head"
-            own = self._matrix(self._tokens(name, q.head), part, q.head)
-        norm = self._norm("norm_f")
-        return Weights(embed, layers, norm, own, self._put(cos), self._put(sin))
+            own = self._matrix(self._tokens(name, q.head), part, q.head, self._bias("b_head", part))
+        norm, turned = self._norm("norm_f"), self._rotations(positions)
+        return Weights(embed, layers, norm, own, turned, self._vector("w_position"))
+
+    def _rotations(self, positions: int) -> list[tuple[int, int]]:
+        """Cosines and sines of each kind of layer that there is."""
+        spec = self.form.spec
+        both = rotary_tables(spec, positions)
+        kinds = zip(*both, strict=True) if spec.local else [both]
+        return [(self._put(cos), self._put(sin)) for cos, sin in kinds]
 
     def _layer(self, number: int, pages: int, scales: int) -> Layer:
         q = self.form.quantization.layers
@@ -86,15 +96,26 @@ class Loader:
             source, part = self._source(f"w_{name}", number, q), self._part(f"w_{name}")
             return self._matrix(source, part, q, self._bias(f"b_{name}", part, number), cut=True)
 
+        def entered() -> DeviceMatrix:
+            """The MLP's first, or its first two in one."""
+            if is_apart(self.form.spec):
+                return summed("gate_up")
+            return self._matrix(self._source("w_gate_up", number, q), self._part("w_gate_up"), q)
+
+        local = self.form.spec.local
         return Layer(
             self._norm("norm_1", number),
             summed("qkv"),
             summed("o"),
             self._norm("norm_2", number),
-            self._matrix(self._source("w_gate_up", number, q), self._part("w_gate_up"), q),
+            entered(),
             summed("down"),
             pages,
             scales,
+            self._norm_qk(number),
+            self._norm("norm_o", number),
+            self._norm("norm_down", number),
+            local is not None and number in local.layers,
         )
 
     def _tokens(self, name: str, form: Format, layer: int = 0) -> Source:
@@ -133,7 +154,7 @@ class Loader:
         return bits[rows]
 
     def _read(self, name: str, layer: int = 0) -> Floats:
-        """A vector."""
+        """A vector, or rows that are looked up."""
         self._begun(name, layer)
         return self._table[name].read(self.checkpoint.tensor, layer, WHOLE)
 
@@ -145,7 +166,7 @@ class Loader:
     def _part(self, name: str) -> Part:
         return part_of(name, self.form.spec, self.form.degree, self.place)
 
-    def _bias(self, name: str, part: Part, layer: int) -> int:
+    def _bias(self, name: str, part: Part, layer: int = 0) -> int:
         """`part`: of the matrix that it belongs to."""
         if name not in self._table:
             return 0
@@ -165,12 +186,29 @@ class Loader:
         segments = segments_in(self.form, part, rows, depth) if cut else 1
         return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
 
-    def _norm(self, name: str, layer: int = 0) -> int:
-        """Weights of a norm, which takes the mean over the padding as well; 0: there is none."""
+    def _norm(self, name: str, layer: int = 0) -> DeviceNorm:
+        """A norm, which takes the mean over the padding as well, unless it is a layer norm."""
         if name not in self._table:
+            return NO_NORM
+        share = 1.0 if self._norms.layer else filled_share(self.form.spec)
+        weight = self._read(name, layer) * np.float32(sqrt(share))
+        keep = self._put if self._norms.wide else self._narrow
+        shift = f"{name}_bias"
+        return DeviceNorm(
+            keep(weight), keep(self._read(shift, layer)) if shift in self._table else 0
+        )
+
+    def _norm_qk(self, layer: int) -> int:
+        """The weights of norms of queries and keys, whose padding counts as well; 0: there are
+        none."""
+        if "norm_qk" not in self._table:
             return 0
-        scale = np.float32(sqrt(filled_share(self.form.spec)))
-        return self._narrow(self._read(name, layer) * scale)
+        share = filled_share_of_heads(self.form.spec)
+        return self._put(self._read("norm_qk", layer) * np.float32(sqrt(share)))
+
+    def _vector(self, name: str) -> int:
+        """In the model's precision; 0: there is none."""
+        return self._narrow(self._read(name)) if name in self._table else 0
 
     def _narrow(self, values: Floats) -> int:
         return self._put(narrowed(values, self.form.quantization.precision))

@@ -26,7 +26,6 @@ from raylax.kernels.cuda.step.program import Given, StepProgram
 from raylax.kernels.cuda.step.results import DeviceRows, StepResults, rows_at
 from raylax.kernels.cuda.step.runner import StepRunner
 from raylax.kernels.cuda.step.values import DeviceValues
-from raylax.kernels.cuda.variants.attention import attend
 from raylax.kernels.model import Floats, Ints, Seat, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.padding import unpadded
@@ -62,7 +61,7 @@ class DeviceModel:
         self.page_bytes = form.layout.page_bytes
         machine_code = load(cubins, form.variants(), chip)
         kernels = {name: Kernel(*cubin) for name, cubin in machine_code.items()}
-        device, tiles = driver.index_of(options.device), attend(form.heads, chip.number)
+        device, tiles = driver.index_of(options.device), form.tiles[0]
         narrowest = machine_code[tiles[0].name].facts  # decodes': of others there are enough
         self.places = driver.multiprocessors(device) * narrowest.at_once(chip)
         self._stream = Stream(device)

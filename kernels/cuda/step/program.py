@@ -4,25 +4,31 @@ A layer is a norm, the product of q, k and v, their rotation and place in the pa
 product o, another norm, the gated product and the product down. What a product came to lies in
 parts, which the next kernel adds upwards. Where several ranks share the layers, each has a part of
 what comes out of o and down, and a slice of the logits; `exchange.py` brings them together.
+
+What a model has beside that follows from its spec, as the machine code does (`variants/`).
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from raylax.kernels.cuda.device.code import Kernel, Launch
 from raylax.kernels.cuda.device.memory import copy_rows
 from raylax.kernels.cuda.form import DeviceForm
-from raylax.kernels.cuda.sizes import filled_share
-from raylax.kernels.cuda.step.draws import CHANGES
+from raylax.kernels.cuda.sizes import filled_share, filled_share_of_heads
 from raylax.kernels.cuda.step.exchange import F32, Exchange, Work
-from raylax.kernels.cuda.step.matrix import Address, DeviceMatrix
-from raylax.kernels.cuda.variants import attention, pointwise, products
-from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.cuda.step.launches import Addresses, Launches
+from raylax.kernels.cuda.step.weights import (
+    NO_NORM,
+    Address,
+    DeviceMatrix,
+    DeviceNorm,
+    Layer,
+    Weights,
+)
+from raylax.kernels.cuda.variants import attention, elementwise, pointwise, products
 
 LOG2_E = 1.4426950408889634
-Addresses = Mapping[str, Address]
 
 
 class StepShape(NamedTuple):
@@ -39,74 +45,18 @@ class StepShape(NamedTuple):
     """Of attention's tile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """The weights of a layer, and its keys and values, on the device."""
+class Sum(NamedTuple):
+    """What a product has left in `parts`, and what stands between it and the residual stream."""
 
-    norm_1: Address
-    qkv: DeviceMatrix
-    o: DeviceMatrix
-    norm_2: Address
-    gate_up: DeviceMatrix
-    down: DeviceMatrix
-    pages: Address
-    scales: Address
-    """Of pages that are bytes; 0: they are none."""
+    parts: int = 0
+    """How many, to be added upwards."""
+    bias: Address = 0
+    norm: DeviceNorm = NO_NORM
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """All that a model has on the device beside its inputs and values. Of norms that there are not,
-    the address is 0."""
-
-    embed: Address
-    layers: Sequence[Layer]
-    norm_f: Address
-    head: DeviceMatrix
-    cos: Address
-    sin: Address
-
-
+NOTHING = Sum()
 Given = tuple[DeviceForm, Mapping[str, Kernel], Weights, Addresses, int, Exchange | None]
 """What a `StepProgram` is made of."""
-
-
-class Launches:
-    """What every network launches, whatever its layers: products, and draws of logits."""
-
-    def __init__(self, form: DeviceForm, kernels: Mapping[str, Kernel], at: Addresses) -> None:
-        """`kernels`: machine code by the name of its variant; `at`: where inputs and values lie, by
-        name."""
-        self._spec, self._chip, self._kernels, self._at = form.own, form.chip.number, kernels, at
-        self._precision = form.quantization.precision
-
-    def _kernel(self, variant: Variant) -> Kernel:
-        return self._kernels[variant.name]
-
-    def _product(
-        self, matrix: DeviceMatrix, x: Address, tokens: int, y: Address
-    ) -> tuple[int, Launch]:
-        """x @ w^T: how many parts of it lie in `y`, and the launch. Its reader adds the bias."""
-        variant = products.choose(self._chip, f"linear_{matrix.format}", tokens, matrix.shape)
-        launch = self._kernel(variant).launch(
-            products.grid(variant, tokens, matrix.shape),
-            *(x, *matrix.arrays, 0, y, tokens, *matrix.shape, *matrix.zero),
-        )
-        return products.parts(variant, matrix.shape), launch
-
-    def _draw(self, rows: int) -> Iterator[Work]:
-        """What each row of the logits is drawn."""
-        s, at = self._spec, self._at
-        changes = ("starts", "ends", *CHANGES, "repetitions", "presences", "frequencies")
-        yield self._kernels["adjust"].launch(
-            (rows,), at["logits"], *(at[name] for name in changes), s.padded_drawn
-        )
-        rule = ("scales", "top_ks", "top_ps", "leasts", "seeds", "choices", "at")
-        yield self._kernels["sample"].launch(
-            (rows,),
-            *(at["logits"], *(at[name] for name in rule), at["drawn"], at["largest"], at["kept"]),
-            *(s.drawn, s.padded_drawn),
-        )
 
 
 class StepProgram(Launches):
@@ -125,26 +75,37 @@ class StepProgram(Launches):
         super().__init__(form, kernels, at)
         self._exchange, self._stream, self._taps = exchange, stream, form.taps
         self._weights, self._heads = weights, form.heads
-        self._eps = self._spec.norm_eps * filled_share(self._spec)
-        self._tiles = attention.attend(form.heads, form.chip.number)
+        self._eps_of_heads = self._spec.norm_eps * filled_share_of_heads(self._spec)
+        s = self._spec
+        self._norms, self._to = pointwise.Norms.of(s), pointwise.read_by_products(s)
+        self._eps = s.norm_eps * (1.0 if self._norms.layer else filled_share(s))
+        self._scale = (s.query_scale or s.own_head_dim**-0.5) * LOG2_E
+        self._tiles = form.tiles
 
     def launches(self, shape: StepShape) -> list[Work]:
         """Of a step of this shape, in order."""
         return [*self._all(shape)]
 
     def _all(self, shape: StepShape) -> Iterator[Work]:
-        s, at, tokens, parts = self._spec, self._at, shape.tokens, 0
-        yield self._kernel(pointwise.embed(self._precision, s.hidden)).launch(
-            (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.tokens
-        )
+        s, tokens, added = self._spec, shape.tokens, NOTHING
+        yield self._embed(tokens)
         for number, layer in enumerate(self._weights.layers):
-            yield self._norm(layer.norm_1, parts, tokens)
+            yield self._norm(layer.norm_1, added, tokens)
             yield from self._tap(number, tokens)
-            parts = yield from self._layer(layer, at["normed"], shape)
-        yield from self._head(parts, shape)
+            added = yield from self._layer(layer, self._at["normed"], shape)
+        yield from self._head(added, shape)
         if s.layers in self._taps:  # whatever its norm: the stream is what is wanted
-            yield self._norm(self._weights.norm_f, parts, tokens)
+            yield self._norm(self._weights.norm_f, added, tokens)
             yield from self._tap(s.layers, tokens)
+
+    def _embed(self, tokens: int) -> Launch:
+        s, at, weights = self._spec, self._at, self._weights
+        return self._launch(
+            pointwise.embed_of(s, self._precision),
+            (tokens,),
+            ids=at["ids"], table=weights.embed, hidden=at["hidden"], width=s.hidden, vocab=s.tokens,
+            scale=s.embed_scale, positions=at["positions"], places=weights.places,
+        )  # fmt: skip
 
     def _tap(self, layer: int, tokens: int) -> Iterator[Work]:
         """What the residual stream is now, before this layer, if it is to be kept."""
@@ -153,27 +114,57 @@ class StepProgram(Launches):
             to, stride = at["taps"] + self._taps.index(layer) * size, len(self._taps) * size
             yield partial(copy_rows, to, stride, at["hidden"], size, tokens, self._stream)
 
-    def _layer(self, layer: Layer, x: Address, shape: StepShape) -> Generator[Work, None, int]:
-        """All of it behind the norm that attention reads, which has left `x`: how many parts lie
-        there of what it adds to the residual stream."""
-        at, tokens = self._at, shape.tokens
+    def _layer(self, layer: Layer, x: Address, shape: StepShape) -> Generator[Work, None, Sum]:
+        """All of it behind the norm that attention reads, which has left `x`: what it adds to the
+        residual stream."""
+        s, at, tokens = self._spec, self._at, shape.tokens
+        units = at["normed"]  # what the MLP reads
+        if s.parallel and not s.shared_norm:
+            units = at["beside"]
+            yield self._norm(layer.norm_2, NOTHING, tokens, to=units)
+        yield from self._attention(layer, x, shape)
+        parts = yield from self._sum(layer.o, at["attended"], tokens)
+        added = Sum(parts, layer.o.bias, layer.norm_o)
+        if s.parallel:
+            yield self._norm(NO_NORM, added, tokens, to=0)
+        else:
+            yield self._norm(layer.norm_2, added, tokens)
+        yield from self._units(layer.gate_up, units, tokens)
+        parts = yield from self._sum(layer.down, at["gated"], tokens)
+        return Sum(parts, layer.down.bias, layer.norm_down)
+
+    def _attention(self, layer: Layer, x: Address, shape: StepShape) -> Iterator[Work]:
+        """From what it reads to what its heads found."""
+        s, at, tokens, bias = self._spec, self._at, shape.tokens, layer.qkv.bias
         parts, product = self._product(layer.qkv, x, tokens, at["parts"])
         yield product
+        if s.qk_norm == "whole":
+            yield self._kernel(pointwise.root_of_heads(self._heads, parts, bool(bias))).launch(
+                (tokens, 2), at["parts"], bias, at["roots"], tokens, self._eps_of_heads
+            )
         yield self._rotate(layer, parts, tokens)
         yield from self._attend(layer, shape)
-        parts = yield from self._sum(layer.o, at["attended"], tokens)
-        yield self._norm(layer.norm_2, parts, tokens, layer.o.bias)
-        yield self._gated(layer.gate_up, tokens)
-        return (yield from self._sum(layer.down, at["gated"], tokens))
 
-    def _norm(self, weight: Address, parts: int, tokens: int, bias: Address = 0) -> Launch:
-        """After a product that left these parts, to which its bias belongs."""
-        s, at = self._spec, self._at
-        kernel = self._kernel(pointwise.add_norm(self._precision, s.hidden, parts, bool(bias)))
-        return kernel.launch(
+    def _norm(self, norm: DeviceNorm, added: Sum, tokens: int, to: Address | None = None) -> Launch:
+        """After a product. `to`: where the row goes that products read; 0: nowhere."""
+        s, at, kind = self._spec, self._at, self._to if to != 0 else "nothing"
+        how = added.parts, bool(added.bias), self._norms, kind
+        return self._launch(
+            pointwise.add_norm(self._precision, s.hidden, *how),
             (tokens,),
-            *(at["hidden"], at["parts"], bias, weight, at["normed"], tokens, s.hidden, self._eps),
+            **self._given(norm, added, tokens),
+            y=at["normed"] if to is None else to,
         )
+
+    def _given(self, norm: DeviceNorm, added: Sum, tokens: int) -> dict[str, float]:
+        """What every norm of the residual stream is given."""
+        s, at = self._spec, self._at
+        return {
+            "hidden": at["hidden"], "parts": at["parts"], "bias": added.bias,
+            "weight": norm.weight, "tokens": tokens, "width": s.hidden, "eps": self._eps,
+            "own": s.own_hidden, "shift": norm.shift, "after": added.norm.weight,
+            "after_shift": added.norm.shift, "scale": s.residual_scale,
+        }  # fmt: skip
 
     def _sum(self, matrix: DeviceMatrix, x: Address, tokens: int) -> Generator[Work, None, int]:
         """A product whose inputs ranks share: how many parts of it there are in the end."""
@@ -187,60 +178,91 @@ class StepProgram(Launches):
         yield exchange.gather(parts, size)
         return exchange.ranks
 
-    def _gated(self, matrix: DeviceMatrix, tokens: int) -> Launch:
+    def _units(self, matrix: DeviceMatrix, x: Address, tokens: int) -> Iterator[Launch]:
+        """Those of an MLP."""
+        s, at = self._spec, self._at
+        if not elementwise.is_apart(s):
+            yield self._gated(matrix, x, tokens)
+            return
+        parts, product = self._product(matrix, x, tokens, at["parts"])
+        yield product
+        yield self._kernel(elementwise.activate(s, self._precision, parts)).launch(
+            (tokens, -(-s.intermediate // elementwise.BLOCK)),
+            *(at["parts"], matrix.bias, at["gated"], tokens, s.intermediate),
+        )
+
+    def _gated(self, matrix: DeviceMatrix, x: Address, tokens: int) -> Launch:
         """silu(gate) * up, of a matrix that has the rows of gate and then those of up."""
         half = matrix.shape._replace(features=matrix.shape.features // 2)
         variant = products.choose(self._chip, f"gated_{matrix.format}", tokens, half)
         (tiles, _), at = products.grid(variant, tokens, half), self._at
         return self._kernel(variant).launch(
             (tiles,),
-            *(at["normed"], *matrix.arrays, at["gated"], tokens, half.features, half.depth),
+            *(x, *matrix.arrays, at["gated"], tokens, half.features, half.depth),
             *matrix.zero,
         )
 
     def _rotate(self, layer: Layer, parts: int, tokens: int) -> Launch:
         s, at, bias = self._spec, self._at, layer.qkv.bias
         heads = s.heads + 2 * s.kv_heads
-        return self._kernel(pointwise.rope_append(self._heads, parts, bool(bias))).launch(
+        cos, sin = self._weights.rotations[layer.local]
+        return self._launch(
+            pointwise.rope_append(self._heads, parts, bool(bias), s.qk_norm),
             (tokens, -(-heads // pointwise.HEADS_AT_ONCE)),
-            *(at["parts"], bias, at["positions"], at["slots"]),
-            *(self._weights.cos, self._weights.sin),
-            *(at["queries"], layer.pages, layer.scales, tokens),
-        )
+            parts=at["parts"], bias=bias, positions=at["positions"], slots=at["slots"],
+            cos=cos, sin=sin, q=at["queries"], pages=layer.pages, scales=layer.scales,
+            tokens=tokens, norms=layer.norm_qk, roots=at["roots"], eps=self._eps_of_heads,
+        )  # fmt: skip
 
     def _attend(self, layer: Layer, shape: StepShape) -> Iterator[Launch]:
         s, at = self._spec, self._at
-        tile = next(one for one in self._tiles if one.most == shape.queries)
-        yield self._kernel(tile).launch(
+        tiles = self._tiles[-1 if layer.local else 0]
+        yield self._launch(
+            next(one for one in tiles if one.most == shape.queries),
             (shape.items, s.kv_heads),
-            *(at["queries"], layer.pages, layer.scales, at["tables"], at["items"], at["attended"]),
-            *(at["partial"], at["summary"], s.own_head_dim**-0.5 * LOG2_E),
-            *(s.softcap * LOG2_E, s.recent, *([s.sinks] if s.sinks else []), 1),
-        )
+            q=at["queries"], pages=layer.pages, scales=layer.scales, tables=at["tables"],
+            items=at["items"], out=at["attended"], partial=at["partial"], summary=at["summary"],
+            scale=self._scale, softcap=s.softcap * LOG2_E,
+            window=s.local.window if s.local and layer.local else s.recent,
+            sinks=s.sinks, table_width=1,
+        )  # fmt: skip
         if shape.combined:
             yield self._kernel(attention.combine(self._heads)).launch(
                 (shape.combined, s.heads),
                 *(at["partial"], at["summary"], at["combined"], at["attended"], shape.queries),
             )
 
-    def _head(self, parts: int, shape: StepShape) -> Iterator[Work]:
+    def _head(self, added: Sum, shape: StepShape) -> Iterator[Work]:
         s, at, rows = self._spec, self._at, shape.rows
-        yield self._kernel(pointwise.final_norm(self._precision, s.hidden, parts)).launch(
+        how = added.parts, bool(added.bias), self._norms
+        yield self._launch(
+            pointwise.final_norm(self._precision, s.hidden, *how),
             (rows,),
-            *(at["hidden"], at["parts"], 0, self._weights.norm_f, at["rows"], at["top"]),
-            *(at["states"], shape.tokens, s.hidden, self._eps),
-        )
+            **self._given(self._weights.norm_f, added, shape.tokens),
+            rows=at["rows"], y=at["top"], states=at["states"],
+        )  # fmt: skip
         yield from self._logits(rows)
+        if elementwise.has_cap(s):
+            yield self._cap(rows)
         yield from self._draw(rows)
+
+    def _cap(self, rows: int) -> Launch:
+        s = self._spec
+        return self._launch(
+            elementwise.cap_logits(s.logit_softcap > 0),
+            (rows, -(-s.padded_vocab // elementwise.BLOCK)),
+            logits=self._at["logits"], scale=s.logit_scale, softcap=s.logit_softcap,
+            stride=s.padded_vocab,
+        )  # fmt: skip
 
     def _logits(self, rows: int) -> Iterator[Work]:
         """On every rank all of them."""
         at, head, exchange = self._at, self._weights.head, self._exchange
         if exchange is None:
-            yield self._product(head, at["top"], rows, at["logits"])[1]
+            yield self._product(head, at["top"], rows, at["logits"], head.bias)[1]
             return
         shares, width = at["shares"], head.shape.features
         size = rows * width * F32
-        yield self._product(head, at["top"], rows, exchange.own(shares, size))[1]
+        yield self._product(head, at["top"], rows, exchange.own(shares, size), head.bias)[1]
         yield exchange.gather(shares, size)
         yield from exchange.spread(shares, width, rows, at["logits"], self._spec.padded_vocab)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from raylax.kernels.cuda.device.memory import DeviceMemory, aligned
 from raylax.kernels.cuda.formats.shards import head_width
+from raylax.kernels.cuda.variants.elementwise import is_apart
 from raylax.kernels.cuda.variants.segments import SEGMENTS
 from raylax.kernels.spec import DecoderSpec, Fusion
 
@@ -34,13 +35,18 @@ def value_sizes(
     if s.blocks is not None:
         return medusas(s, most)
     heads, widest = s.heads * s.head_dim, max(s.qkv_rows, s.hidden)
+    if is_apart(s):
+        widest = max(widest, s.intermediate * (2 if s.gated else 1))
+    beside = s.parallel and not s.shared_norm
     summed = max(max(1, gathered) * most.tokens, max(SEGMENTS) * min(most.narrow, most.tokens))
     places = most.slots * s.kv_heads * most.queries
     return {
         "hidden": most.tokens * s.hidden * F32,
         "taps": most.tokens * taps * s.hidden * F32,
         "normed": most.tokens * s.hidden * HALF,
+        "beside": most.tokens * s.hidden * HALF * beside,
         "parts": summed * widest * F32,
+        "roots": most.tokens * 2 * F32 * (s.qk_norm == "whole"),
         "queries": most.tokens * heads * HALF,
         "attended": most.tokens * heads * HALF,
         "gated": most.tokens * s.intermediate * HALF,

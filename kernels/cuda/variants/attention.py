@@ -7,7 +7,7 @@ on a multiprocessor instead of three. A tile that spills on a chip is not in its
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from raylax.kernels.cuda.pages import FORMATS, KV
@@ -73,6 +73,16 @@ class AttentionShape:
         heads, kv_heads = spec.heads // shards, max(1, spec.kv_heads // shards)
         traits = spec.window > 0, spec.softcap > 0, spec.sinks > 0
         return cls(heads, kv_heads, spec.head_dim, precision, kv, *traits)
+
+    @classmethod
+    def each_of(
+        cls, spec: DecoderSpec, precision: str, kv: KV, shards: int = 1
+    ) -> tuple[Self, ...]:
+        """The same, and behind it that of local layers, where it is another one."""
+        own = cls.of(spec, precision, kv, shards)
+        if spec.local is None or own.window == (spec.local.window > 0):
+            return (own,)
+        return own, replace(own, window=not own.window, sinks=False)
 
     def __post_init__(self) -> None:
         """Raises CompileError for what no kernel is made for."""
@@ -141,6 +151,14 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
     if chip == 90 and shape.dim > 128 and (shape.precision, shape.kv) == ("f16", "int8"):
         tiles = {**tiles, 16: (WARPS_WIDE, 1)}  # it has no registers for what is loaded ahead
     return [tile(shape, q, *how) for q, how in tiles.items() if shape.group <= q <= widest]
+
+
+def tiles_of(shapes: Sequence[AttentionShape], chip: int) -> list[list[Variant]]:
+    """The tiles of each of a model's shapes, of as many queries: those that all of them have, for a
+    step's work is divided once. CompileError as `attend`."""
+    made = [attend(shape, chip) for shape in shapes]
+    common = set.intersection(*({one.most for one in tiles} for tiles in made))
+    return [[one for one in tiles if one.most in common] for tiles in made]
 
 
 def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Variant:

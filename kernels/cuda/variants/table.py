@@ -6,7 +6,14 @@ A model's is only what knows its sizes when it is compiled: attention its heads,
 from collections.abc import Iterator
 
 from raylax.kernels.cuda.pages import KV
-from raylax.kernels.cuda.variants import attention, heads, pointwise, products, sampler
+from raylax.kernels.cuda.variants import (
+    attention,
+    elementwise,
+    heads,
+    pointwise,
+    products,
+    sampler,
+)
 from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import PRECISIONS, Variant
 from raylax.kernels.cuda.variants.segments import SEGMENTS
@@ -48,19 +55,35 @@ def of_model(
     if spec.blocks is not None:
         yield from heads.of_medusa(spec, precision)
         return
-    shape = AttentionShape.of(spec, precision, kv, shards)
-    yield from attention.attend(shape, chip)
-    yield attention.combine(shape)
-    yield pointwise.embed(precision, spec.hidden)
-    if spec.fusion is None:
-        yield pointwise.add_norm(precision, spec.hidden, 0)
-    else:
+    shapes = AttentionShape.each_of(spec, precision, kv, shards)
+    for tiles in attention.tiles_of(shapes, chip):
+        yield from tiles
+    yield attention.combine(shapes[0])
+    yield pointwise.embed_of(spec, precision)
+    if spec.fusion is not None:
         yield from heads.of_fusion(spec, precision)
     for parts in SEGMENTS:
-        yield pointwise.rope_append(shape, parts, spec.qkv_bias)
-    for parts in SEGMENTS if shards == 1 else (shards,):
-        yield pointwise.add_norm(precision, spec.hidden, parts)
-        if spec.output_bias:
-            yield pointwise.add_norm(precision, spec.hidden, parts, bias=True)
+        if spec.qk_norm == "whole":
+            yield pointwise.root_of_heads(shapes[0], parts, spec.qkv_bias)
+        yield pointwise.rope_append(shapes[0], parts, spec.qkv_bias, spec.qk_norm)
+        if elementwise.is_apart(spec):
+            yield elementwise.activate(spec, precision, parts)
+    yield from norms(spec, precision, SEGMENTS if shards == 1 else (shards,))
+    if elementwise.has_cap(spec):
+        yield elementwise.cap_logits(spec.logit_softcap > 0)
+
+
+def norms(spec: DecoderSpec, precision: str, sums: tuple[int, ...]) -> Iterator[Variant]:
+    """Of the residual stream. `sums`: of how many parts what is added to it may be."""
+    traits, to = pointwise.Norms.of(spec), pointwise.read_by_products(spec)
+    if spec.fusion is None:
+        yield pointwise.add_norm(precision, spec.hidden, 0, norms=traits, to=to)
+    for parts in sums:
+        if spec.parallel:
+            sizes = precision, spec.hidden, parts
+            yield pointwise.add_norm(*sizes, spec.output_bias, traits, to="nothing")
+        biases = {spec.mlp_bias} if spec.parallel else {spec.mlp_bias, spec.output_bias}
+        for bias in sorted(biases):
+            yield pointwise.add_norm(precision, spec.hidden, parts, bias, traits, to)
         if spec.fusion is None:
-            yield pointwise.final_norm(precision, spec.hidden, parts)
+            yield pointwise.final_norm(precision, spec.hidden, parts, spec.mlp_bias, traits)

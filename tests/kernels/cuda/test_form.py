@@ -17,6 +17,7 @@ from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.padding import unpadded
 from raylax.kernels.shards import Degree
+from raylax.kernels.spec import Experts, Fusion
 
 ON_HOPPER = ModelOptions(device="cuda", target="sm_90")
 
@@ -70,11 +71,19 @@ def test_what_has_no_kernels_is_refused(
     [
         ({"head_dim": 258}, "head_dim must be at most 256 on CUDA, found 258; the CPU has it"),
         ({"hidden": 16386}, "hidden must be at most 16384 on CUDA, found 16386; the CPU has it"),
-        ({"mlp_bias": True}, r"biases \(mlp_bias\) is not there on CUDA; the CPU has it"),
         (
-            {"qk_norm": "head", "norm_after": True},
-            "LlamaForCausalLM: norm_after, qk_norm is not there on CUDA; the CPU has it",
+            {"learned_sinks": True, "norm_after": True},
+            "LlamaForCausalLM: learned_sinks is not there on CUDA; the CPU has it",
         ),
+        (
+            {"experts": Experts(4, 2, 32)},
+            "LlamaForCausalLM: experts is not there on CUDA; the CPU has it",
+        ),
+        (
+            {"fusion": Fusion("residual", 99, 64), "mlp_bias": True},
+            "LlamaForCausalLM: mlp_bias is not there on CUDA; the CPU has it",
+        ),
+        ({"qk_norm": "whole"}, "must be 1 for a model whose norms are of all queries .* found 2"),
         ({"heads": 5, "kv_heads": 5}, "divide the attention heads.* found 2 for 5 heads"),
         ({"intermediate": 30}, "must be at most 1, one for each 32 of the 30 MLP units, found 2"),
     ],

@@ -17,7 +17,7 @@ from raylax.kernels.errors import CompileError
 from tests.support.cuda_fake.machine import environment, make_driver
 from tests.support.paths import ROOT
 
-Body = Callable[[], None]
+Body = Callable[..., None]
 
 
 class FakeMachine:
@@ -54,15 +54,15 @@ class FakeMachine:
         """One for a fixture, for what launches nothing. Skips without a C compiler."""
         return cls.with_code(directory, list)
 
-    def run(self, module: str, test: str) -> None:
+    def run(self, module: str, test: str, *given: str) -> None:
         """Fails as the test has failed there."""
-        self.begin(module, test)
+        self.begin(module, test, *given)
         self.end()
 
-    def begin(self, module: str, test: str) -> None:
+    def begin(self, module: str, test: str, *given: str) -> None:
         """Run a test there; `end` waits for it."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([module, test]) + "\n")
+        self._process.stdin.write(json.dumps([module, test, *given]) + "\n")
         self._process.stdin.flush()
 
     def end(self) -> Any:
@@ -100,10 +100,10 @@ def main() -> None:
     """Run what is asked for, line by line; what tests print goes to stderr."""
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        module, name = json.loads(line)
+        module, name, *given = json.loads(line)
         failure, result = None, None
         try:
-            result = getattr(importlib.import_module(module), name).body()
+            result = getattr(importlib.import_module(module), name).body(*given)
         except BaseException:
             failure = traceback.format_exc()
         answers.write(json.dumps([failure, result]) + "\n")

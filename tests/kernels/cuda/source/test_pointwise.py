@@ -15,6 +15,11 @@ from raylax.kernels.cuda.source import pointwise  # isort: skip
 
 Array = npt.NDArray[Any]
 EPS = 1e-5
+USUAL: dict[str, Any] = {
+    "own": 0, "shift": None, "after": None, "after_shift": None, "scale": 1.0,
+    "LAYER": False, "SHIFTED": False, "AFTER": False, "SCALED": False,
+}  # fmt: skip
+"""What norms are given of traits that a model has not."""
 
 
 def normal(*shape: int, seed: int = 0) -> Array:
@@ -22,7 +27,12 @@ def normal(*shape: int, seed: int = 0) -> Array:
 
 
 def add_norm(
-    hidden: Array, parts: Array, weight: Array, bias: Array | None = None, kind: Any = np.uint16
+    hidden: Array,
+    parts: Array,
+    weight: Array,
+    bias: Array | None = None,
+    kind: Any = np.uint16,
+    **traits: Any,
 ) -> tuple[Array, Array]:
     """The residual after it, and y."""
     (tokens, width), hidden = hidden.shape, hidden.copy()
@@ -41,11 +51,14 @@ def add_norm(
         PARTS=len(parts),
         HAS_BIAS=bias is not None,
         WIDTH=1 << (width - 1).bit_length(),
+        **{**USUAL, "TO": 2, **traits},
     )
     return hidden, from_bf16(y) if kind == np.uint16 else y
 
 
-def final_norm(hidden: Array, parts: Array, weight: Array, rows: Array) -> tuple[Array, Array]:
+def final_norm(
+    hidden: Array, parts: Array, weight: Array, rows: Array, **traits: Any
+) -> tuple[Array, Array]:
     width = hidden.shape[1]
     y = np.zeros((len(rows), width), np.uint16)
     states = np.full((len(rows), width), 7, np.float32)
@@ -65,11 +78,12 @@ def final_norm(hidden: Array, parts: Array, weight: Array, rows: Array) -> tuple
         PARTS=len(parts),
         HAS_BIAS=False,
         WIDTH=1 << (width - 1).bit_length(),
+        **{**USUAL, **traits},
     )
     return y, states
 
 
-def rms_norm(x: Array, weight: Array) -> Array:
+def rms_norm(x: Array, weight: Array | float) -> Array:
     wide = x.astype(float)
     y: Array = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + EPS) * weight
     return y
@@ -161,10 +175,103 @@ def test_embed_reads_no_row_that_there_is_not() -> None:
         hidden=hidden,
         width=24,
         vocab=10,
+        scale=1.0,
+        positions=None,
+        places=None,
+        SCALED=False,
+        PLACED=False,
         WIDTH=32,
     )
 
     assert np.array_equal(hidden, from_bf16(table)[[3, 9, 0, 9, 9]])
+
+
+def test_embeddings_are_scaled_and_those_of_positions_added() -> None:
+    table, places = to_bf16(normal(12, 24)), to_bf16(normal(6, 24, seed=1))
+    ids, positions = np.array([3, 9], np.int32), np.array([5, 0], np.int32)
+    hidden = np.zeros((2, 24), np.float32)
+
+    launch(
+        pointwise.embed,
+        (2,),
+        ids=ids,
+        table=table,
+        hidden=hidden,
+        width=24,
+        vocab=12,
+        scale=1.7,
+        positions=positions,
+        places=places,
+        SCALED=True,
+        PLACED=True,
+        WIDTH=32,
+    )
+
+    scaled = from_bf16(table)[ids] * np.float32(1.7)
+    assert np.array_equal(hidden, scaled + from_bf16(places)[positions])
+
+
+def layer_norm(x: Array, weight: Array, shift: Array, own: int) -> Array:
+    """Over the first numbers of a row; the others are zeros."""
+    wide = x[:, :own].astype(float)
+    wide -= wide.mean(-1, keepdims=True)
+    y = np.zeros(x.shape)
+    y[:, :own] = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + EPS)
+    return y * weight + shift
+
+
+@pytest.mark.parametrize("offset", [0, 30.0])
+def test_a_layer_norm_takes_off_the_mean_and_keeps_padding_zero(offset: float) -> None:
+    """Of 40 numbers of 48, also where they are far from 0."""
+    given = hidden, parts, weight, shift = (
+        normal(3, 48) + np.float32(offset), normal(2, 3, 48, seed=1), normal(48, seed=2),
+        normal(48, seed=3),
+    )  # fmt: skip
+    for one in given:
+        one[..., 40:] = 0
+    traits: dict[str, Any] = {"own": 40, "shift": shift, "LAYER": True, "SHIFTED": True}
+    total = hidden.astype(float) + parts.sum(0)
+
+    after, y = add_norm(hidden, parts, weight, kind=np.float32, **traits)
+    _, states = final_norm(hidden, parts, weight, np.array([2, 0], np.int32), **traits)
+
+    np.testing.assert_allclose(after, total, rtol=1e-6, atol=1e-5)
+    expected = layer_norm(total, weight, shift, 40)
+    np.testing.assert_allclose(y, expected, atol=2e-5)
+    np.testing.assert_allclose(states, expected[[2, 0]], atol=2e-5)
+    assert (y[:, 40:] == 0).all()
+
+
+def test_a_layer_norm_of_what_is_not_finite_is_nan() -> None:
+    hidden, ones = normal(3, 32), np.ones(32, np.float32)
+    hidden[1, 5] = np.inf
+
+    _, y = add_norm(hidden, normal(0, 3, 32), ones, kind=np.float32, own=32, LAYER=True)
+
+    assert np.isnan(y[1]).all()
+    assert np.isfinite(y[[0, 2]]).all()
+
+
+def test_what_is_added_stands_behind_a_norm_and_is_scaled() -> None:
+    hidden, parts, bias = normal(3, 48), normal(4, 3, 48, seed=1), normal(48, seed=2)
+    weight, own = normal(48, seed=3), normal(48, seed=4)
+    traits: dict[str, Any] = {"after": own, "AFTER": True, "scale": 0.4, "SCALED": True}
+
+    after, y = add_norm(hidden, parts, weight, bias, np.float32, **traits)
+
+    total = hidden + 0.4 * rms_norm(parts.astype(float).sum(0) + bias, own)
+    np.testing.assert_allclose(after, total, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(y, rms_norm(total, weight), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("to", "written"), [(0, False), (1, True)])
+def test_products_may_read_the_row_or_nothing(to: int, written: bool) -> None:
+    hidden, parts, weight = normal(3, 48), normal(1, 3, 48, seed=1), normal(48, seed=2)
+
+    after, y = add_norm(hidden, parts, weight, kind=np.float32, TO=to)
+
+    assert np.array_equal(after, hidden + parts[0])
+    assert np.array_equal(y, after if written else np.zeros_like(y))
 
 
 class Append:
@@ -182,8 +289,10 @@ class Append:
         self.layout = PageLayout(1, kv_heads, dim, kv)
         self.scales = np.full(self.layout.scales(3), np.nan, np.float32)
 
-    def run(self, kind: Any = np.uint16, slots: Array | None = None) -> tuple[Array, Array]:
-        """q, and what pages hold as numbers."""
+    def run(
+        self, kind: Any = np.uint16, slots: Array | None = None, **norms: Any
+    ) -> tuple[Array, Array]:
+        """q, and what pages hold as numbers. `norms`: of queries and keys."""
         q = np.zeros((4, self.heads, self.dim), kind)
         pages = np.zeros(self.layout.codes(3), np.int8 if self.layout.has_scales else kind)
         launch(
@@ -207,17 +316,42 @@ class Append:
             PAGE=16,
             KV=FORMATS[self.kv],
             BLOCK=8,
+            **{"norms": None, "roots": None, "eps": EPS, "QK": 0, **norms},
         )
         return self.plain(q), self.plain(pages)
+
+    def roots(self) -> Array:
+        """Of all of a token's queries, and keys."""
+        found = np.zeros((4, 2), np.float32)
+        launch(
+            pointwise.root_of_heads,
+            (4, 2),
+            parts=self.parts,
+            bias=self.bias,
+            roots=found,
+            tokens=4,
+            eps=EPS,
+            PARTS=2,
+            HAS_BIAS=True,
+            HEADS=self.heads,
+            KV_HEADS=self.kv_heads,
+            D=self.dim,
+            WIDTH=1 << (self.heads * self.dim - 1).bit_length(),
+        )
+        return found
 
     def plain(self, x: Array) -> Array:
         if x.dtype == np.int8:
             return decoded(x, self.kv) * self.scales[..., None]
         return from_bf16(x) if x.dtype == np.uint16 else x.astype(np.float32)
 
-    def expected(self) -> tuple[Array, Array]:
-        """What was turned, and what was not."""
+    def expected(self, norm: Any = None) -> tuple[Array, Array]:
+        """What was turned, and what was not. `norm`: of queries and keys."""
         x = self.parts[0] + self.parts[1] + from_bf16(self.bias)
+        if norm is not None:
+            x[:, : self.heads] = norm(x[:, : self.heads], 0)
+            keys = slice(self.heads, self.heads + self.kv_heads)
+            x[:, keys] = norm(x[:, keys], 1)
         low, high = x[..., : self.dim // 2], x[..., self.dim // 2 :]
         c, s = self.cos[self.positions][:, None], self.sin[self.positions][:, None]
         return np.concatenate([low * c - high * s, high * c + low * s], -1), x
@@ -245,6 +379,34 @@ def test_rope_append(heads: int, kv_heads: int, dim: int, kind: Any) -> None:
         np.testing.assert_allclose(k, turned[t, heads : heads + kv_heads], rtol=1e-2, atol=1e-2)
         np.testing.assert_allclose(v, straight[t, heads + kv_heads :], rtol=1e-2, atol=1e-2)
     assert (pages != 0).any(-1).sum() == 3 * 2 * kv_heads
+
+
+@pytest.mark.parametrize("heads, kv_heads, dim", SHAPES)
+@pytest.mark.parametrize("whole", [False, True])
+def test_queries_and_keys_stand_behind_norms(
+    heads: int, kv_heads: int, dim: int, whole: bool
+) -> None:
+    """Of each head, or of all heads of a token; values do not."""
+    append = Append(heads, kv_heads, dim)
+    of_head, of_all = normal(2, dim, seed=7), normal(heads + kv_heads, dim, seed=8)
+
+    def norm(x: Array, of_key: int) -> Array:
+        if not whole:
+            return rms_norm(x, of_head[of_key])
+        flat = rms_norm(x.reshape(4, -1), 1.0).reshape(x.shape)
+        return flat * of_all[heads * of_key : heads * of_key + x.shape[1]]
+
+    given: dict[str, Any] = {"norms": of_head, "QK": 1}
+    if whole:
+        given = {"norms": of_all, "roots": append.roots(), "QK": 2}
+    q, pages = append.run(**given)
+
+    turned, straight = append.expected(norm)
+    np.testing.assert_allclose(q, turned[:, :heads], rtol=1e-2, atol=2e-2)
+    for t, slot in enumerate(append.slots[:3].tolist()):
+        k, v = pages[slot // 16, :, :, slot % 16]
+        np.testing.assert_allclose(k, turned[t, heads : heads + kv_heads], rtol=1e-2, atol=2e-2)
+        np.testing.assert_allclose(v, straight[t, heads + kv_heads :], rtol=1e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize("kv, most", [("int8", 127), ("fp8", 448)])

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from raylax.kernels.cuda.step.batch import LAST, NOBODY, fields_of, write
-from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket, room
+from raylax.kernels.cuda.step.batch import (
+    LAST,
+    MOST_TOKENS,
+    NOBODY,
+    bucket,
+    fields_of,
+    room,
+    write,
+)
 from raylax.kernels.cuda.step.inputs import Array
 from raylax.kernels.cuda.step.program import StepShape
 from raylax.kernels.cuda.step.work_list import IDLE_ITEM, Division

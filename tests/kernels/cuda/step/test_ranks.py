@@ -20,6 +20,7 @@ from tests.support.cuda_demo import first_layers
 from tests.support.cuda_fake.device import installed
 from tests.support.cuda_interpreter import matrix_unit
 from tests.support.cuda_ranks import PAGES, FakeRanks, model_of, on_fake_ranks, rank, rank_cubins
+from tests.support.family_checkpoints import write_family
 
 PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 90, 12)]
 WHOLE = Piece(PROMPT, 0, [3])
@@ -28,6 +29,7 @@ OTHER = Piece(PROMPT[4:7], 0, [9])
 BIASED = {"hidden_size": 250, "head_dim": 60, "intermediate_size": 90, "num_hidden_layers": 1}
 """Computed with the demo model's heads and rows; 90 MLP units are 3 groups, and 99 tokens 4
 panels."""
+FAMILIES = "phi2", "glm4"
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,9 @@ def fake_ranks(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     directory = tmp_path_factory.mktemp("driver")
     first_layers(directory / "demo", 1)
     write_checkpoint(directory / "biased", "llama3-untied-biased", **BIASED)
-    biased = open_checkpoint(directory / "biased")
-    yield from FakeRanks.with_code(directory, lambda: rank_cubins(store, biased))
+    others = [directory / "biased", *(write_family(directory / one, one) for one in FAMILIES)]
+    opened = [open_checkpoint(one) for one in others]
+    yield from FakeRanks.with_code(directory, lambda: rank_cubins(store, *opened))
 
 
 def checkpoint(name: str) -> Path:
@@ -95,6 +98,18 @@ def test_the_answer_of_four_is_the_cpus() -> object:
 @on_fake_ranks(2)
 def test_biases_and_a_head_of_its_own_are_shared_too() -> object:
     return answer("biased", 2, SHORT)
+
+
+@on_fake_ranks(2)
+def test_units_without_gates_and_their_biases_are_shared_too() -> object:
+    """And a bias of the head, beside layer norms; attention and MLP add to one stream."""
+    return answer("phi2", 2, SHORT)
+
+
+@on_fake_ranks(2)
+def test_norms_are_of_what_all_ranks_came_to() -> object:
+    """Those behind attention and MLP."""
+    return answer("glm4", 2, SHORT)
 
 
 @on_fake_ranks(2)

@@ -3,15 +3,17 @@
 import ast
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 
 from raylax.kernels.cuda.cubins.chips import CHIPS, Chip
 from raylax.kernels.cuda.cubins.source import file_of, module_of
-from raylax.kernels.cuda.variants.attention import AttentionShape, attend
+from raylax.kernels.cuda.variants.attention import AttentionShape, attend, tiles_of
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.table import all_for, of_model, shared
 from raylax.kernels.errors import CompileError
+from raylax.kernels.spec import Local, Rope
 from tests.support.cuda_models import MODELS, shipped
 
 LLAMA = MODELS[0][0]
@@ -79,6 +81,46 @@ def test_biases_are_there_where_a_model_has_them() -> None:
         *(f"rope_append_bf16_h32_8_128_plain_p{parts}_bias" for parts in (1, 4)),
         *(f"add_norm_bf16_4096_p{parts}_bias" for parts in (1, 4)),
     }
+
+
+@pytest.mark.parametrize(
+    ("traits", "kernels"),
+    [
+        ({"qk_norm": "head"}, {"rope_append", "add_norm", "final_norm"}),
+        ({"qk_norm": "whole"}, {"root_of_heads", "rope_append", "add_norm", "final_norm"}),
+        ({"query_scale": 0.1}, {"add_norm", "final_norm"}),
+        ({"activation": "gelu"}, {"activate", "add_norm", "final_norm"}),
+        ({"mlp_bias": True}, {"activate", "add_norm", "final_norm"}),
+        ({"logit_scale": 0.5}, {"cap_logits", "add_norm", "final_norm"}),
+        ({"head_bias": True}, {"add_norm", "final_norm"}),
+        ({"local": Local((1,), 512, Rope(1e4))}, {"attend", "add_norm", "final_norm"}),
+        ({"local": Local((1,), 0, Rope(0))}, {"add_norm", "final_norm"}),
+    ],
+)
+def test_a_trait_has_machine_code_of_its_own_where_it_matters(
+    traits: dict[str, Any], kernels: set[str]
+) -> None:
+    """Of all that are unlike Llama norms have weights in float32."""
+    plain = {variant.name for variant in of_model(LLAMA, 90, "bf16")}
+    made = of_model(replace(LLAMA, **traits), 90, "bf16")
+
+    assert {one.kernel.partition(":")[2] for one in made if one.name not in plain} == kernels
+
+
+def test_layers_with_a_window_and_without_have_tiles_of_the_same_queries() -> None:
+    """For the work of a step is divided once: with a window there are none of 64 here."""
+    spec = replace(LLAMA, local=Local((1,), 512, Rope(1e4)))
+    shapes = AttentionShape.each_of(spec, "bf16", "plain")
+
+    whole, windowed = tiles_of(shapes, 90)
+
+    assert [one.window for one in shapes] == [False, True]
+    other = replace(spec, window=64, sinks=4, local=Local((1,), 0, Rope(0)))
+    seen = [(one.window, one.sinks) for one in AttentionShape.each_of(other, "bf16", "plain")]
+    assert seen == [(True, True), (False, False)]
+    assert len(AttentionShape.each_of(replace(spec, window=64), "bf16", "plain")) == 1
+    assert [v.most for v in whole] == [v.most for v in windowed] == [8, 16, 32]
+    assert [v.most for v in attend(shapes[0], 90)] == [8, 16, 32, 64]
 
 
 @pytest.mark.parametrize(("kv_heads", "widest"), [(8, 64), (2, 64), (4, 64), (32, 32)])
