@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from packing import families
 from packing.carried import EIGHT_B, of_head, other_tiles, overlapped, usable, variants
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.cubins.build import cubins_for
@@ -69,6 +70,11 @@ class Kit:
         """What its model is."""
         return open_checkpoint(self.model).spec
 
+    @property
+    def families(self) -> list[Path]:
+        """Checkpoints of tiny models, with what is expected of them."""
+        return sorted((self.directory / "families").iterdir())
+
     @cached_property
     def head(self) -> HeadCheckpoint:
         """Its model's draft head."""
@@ -121,7 +127,7 @@ def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
     """From the store, or made now. Raises CompileError, CheckpointError."""
     read = open_checkpoint(DEMO)
     demo, head = read.spec, HeadCheckpoint(DEMO / HEAD, read)
-    found = [*variants(chip, demo, small), *of_head(head, chip)]
+    found = [*families.variants(chip, small), *of_head(head, chip), *variants(chip, demo, small)]
     wanted = list({variant.name: variant for variant in found}.values())
     wanted += [] if small else usable(other_tiles(chip), chip, progress)
     places = {"cubins": cubins_for(wanted, CHIPS[chip], Store(), progress)}
@@ -131,7 +137,8 @@ def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
         wanted += own
     digests = [made_of(variant, CHIPS[chip]) for variant in wanted]
     facts = {"cubins": digests, "small": small, "kernels": source_hash()}
-    key = key_of({**facts, **{name: source(name) for name in ("answers", "drafts")}})
+    made = {name: source(name) for name in ("answers", "drafts")}
+    key = key_of({**facts, **made, "families": families.made_of(small)})
     directory, _ = Store().get(KIND, key, lambda place: make(place, places, chip, small))
     return Kit(directory, chip, small)
 
@@ -156,6 +163,7 @@ def make(directory: Path, code: Mapping[str, Path], chip: int, small: bool) -> N
     told = [asdict(one) for one in greedy_answers(model, DEMO, small)]
     (directory / ANSWERS).write_text(json.dumps(told))
     drafts.keep(directory / HEAD, model, small, directory / DRAFTS)
+    families.write(directory / "families", small)
     (directory / FACTS).write_text(json.dumps({"chip": chip, "small": small}))
 
 
