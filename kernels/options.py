@@ -77,7 +77,7 @@ class ModelOptions:
 
     def seen(self, spec: DecoderSpec) -> DecoderSpec:
         """A checkpoint's model as it is computed: with the window of these options in the place of
-        its own. Raises CompileError where some of its layers have another one than others."""
+        its own, in all layers. Raises CompileError where some have one of their own."""
         if not self.window:
             return spec
         if spec.local is not None and spec.local.window:
@@ -85,7 +85,8 @@ class ModelOptions:
                 f"sliding_window_size must not be set for {spec.architecture}, some of whose "
                 f"layers see a window of {spec.local.window}; found {self.window}"
             )
-        return replace(spec, window=self.window, sinks=self.sinks)
+        local = spec.local and replace(spec.local, window=self.window - self.sinks)
+        return replace(spec, window=self.window, sinks=self.sinks, local=local)
 
 
 def use_threads(threads: int) -> None:

@@ -89,7 +89,8 @@ class CpuModel:
         self._arrays["sizes"][3:] = spec.window, spec.sinks
         if spec.local:
             self._arrays["local"][list(spec.local.layers)] = 1
-            self._arrays["local"][-1] = spec.local.window or ALL_KEYS
+            own = spec.local.window
+            self._arrays["local"][-1] = own + spec.sinks if own else ALL_KEYS
         if spec.experts and spec.experts.dense:
             for dense, layers in enumerate((spec.experts.sparse(spec.layers), spec.experts.dense)):
                 self._arrays["dense"][list(layers)] = [(dense, n) for n in range(len(layers))]

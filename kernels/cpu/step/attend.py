@@ -39,7 +39,7 @@ class Attention:
             tile = self._tile(rows, sequence, head)
             total = Partial(ROWS, s.head_dim, rows.used)
             total.clear()
-            if self.spec.local:  # blocks that are out of sight of all rows weigh nothing
+            if s.local and not s.sinks:  # blocks that are out of sight of all rows weigh nothing
                 seen = T.floordiv(T.max(rows.limit(0) - self.e.window, 0), KEYS)
                 begin = T.Bind(T.Select(slot == WHOLE, T.max(begin, T.min(seen, end - 1)), begin))
             with tile.blocks(begin, end) as (number, block), T.If(slot == WHOLE):

@@ -280,7 +280,8 @@ class StepEmitter:
         local, layers = args["local"], args["local"].shape[0] - 1
         kind = T.Bind(local[layer])
         e.b = {**e.b, **{name: View(args[name], kind) for name in ("cos", "sin")}}
-        e.window = T.Bind(T.Select(kind == 1, local[layers], T.int32(ALL_KEYS)))
+        others = args["sizes"][3] if self.spec.window else T.int32(ALL_KEYS)
+        e.window = T.Bind(T.Select(kind == 1, local[layers], others))
 
     def _heads(self, e: Operators, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
         own = [n for n in args if table[n].kind == "layer" or n in ("logits", "chosen")]

@@ -15,6 +15,7 @@ from raylax.kernels.cpu.step.worklist import WorkList, work_list
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import PAGE, Floats, Piece, run
 from tests.support.checkpoints import write_checkpoint
+from tests.support.family_checkpoints import write_family
 from tests.support.paths import GOLDENS
 
 WINDOWS = ((24, 0), (24, 4), (270, 0), (280, 16))
@@ -89,6 +90,21 @@ def test_pages_out_of_sight_may_hold_any_numbers(load: Load) -> None:
     model.write_page(PAGES[0], model.read_page(ELSEWHERE[0]))
 
     assert not np.array_equal(run(model, last), whole)
+
+
+@pytest.mark.parametrize(("window", "sinks"), [(0, 0), (6, 0), (8, 2)])
+def test_layers_without_rope_have_the_window_too(
+    tmp_path: Path, store: Path, window: int, sinks: int
+) -> None:
+    """Four layers see four times as far, and nothing of what is farther, whatever they rotate."""
+    path = write_family(tmp_path / "smollm3", "smollm3")
+    options = replace(OPTIONS, window=window, sinks=sinks)
+    model = load_model(path, options, pages=64, store=store)
+    ids = np.random.default_rng(5).integers(0, 99, 40).tolist()
+    before = run(model, Piece(ids, 0, PAGES))
+    after = run(model, Piece([*ids[:10], (ids[10] + 1) % 99, *ids[11:]], 0, PAGES))
+
+    assert np.array_equal(before, after) is (window > 0)
 
 
 def test_what_is_left_out_behind_a_window_would_have_changed_no_bit(
