@@ -10,6 +10,7 @@ from raylax.kernels.cuda.pages import FORMATS, KV
 from raylax.kernels.cuda.variants.attention import AttentionShape, attend
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.elementwise import ACTIVATIONS, activate, cap_logits
+from raylax.kernels.cuda.variants.heads import of_fusion, of_medusa
 from raylax.kernels.cuda.variants.pointwise import (
     MOST_WIDTH_AFTER,
     Norms,
@@ -20,7 +21,7 @@ from raylax.kernels.cuda.variants.pointwise import (
     rope_append,
 )
 from raylax.kernels.cuda.variants.table import of_model, shared
-from raylax.kernels.spec import DecoderSpec, Rope
+from raylax.kernels.spec import DecoderSpec, Fusion, Rope
 
 
 def spec(
@@ -117,6 +118,21 @@ def unlike_llama() -> Iterator[Variant]:
     yield from (cap_logits(True), cap_logits(False))
 
 
+def of_drafts() -> Iterator[Variant]:
+    """What heads that draft have beside decoders: EAGLE's of both kinds, the layer that a model
+    brings, and Medusa's; of rows of every number of warps."""
+    for width, precision in ((64, "f16"), (2048, "bf16"), (4096, "f16"), (8192, "bf16")):
+        base, vocab = spec(width, 4, 2, 16), 128256
+        heads = (
+            Fusion("residual", vocab, width, bias=True),
+            Fusion("residual", vocab, width, ("norm_e", "norm_h", "norm_1", "norm_f")),
+            Fusion("attention", vocab, 3 * width, ("norm_e", "norm_h", "norm_f")),
+        )
+        for fusion in heads:
+            yield from of_fusion(replace(base, fusion=fusion), precision)
+        yield from of_medusa(replace(base, blocks=1), precision)
+
+
 def shipped(chip: Chip) -> list[Variant]:
     """What these models have of their own, and what all share. Of those that differ in their name
     alone, as norms do of rows that are padded alike, there is the first."""
@@ -124,7 +140,7 @@ def shipped(chip: Chip) -> list[Variant]:
     own = [one for model in MODELS for one in of_model(model[0], number, *model[1:])]
     for parts in RANKS:
         own += [add_norm("bf16", 8192, parts), final_norm("bf16", 8192, parts)]
-    own += unlike_llama()
+    own += [*unlike_llama(), *of_drafts()]
     own += [one for shape in [*HEADS, *TRAITS] for one in attend(shape, number)]
     own += [rope_append(shape, 4, bias=True) for shape in HEADS if shape.kv == "int8"]
     found: dict[str, Variant] = {}
