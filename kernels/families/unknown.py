@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import read_config
 from raylax.kernels.families.known import CLASSIFIES, FAMILIES
-from raylax.kernels.families.nested import NESTED
 from raylax.kernels.families.values import Asked, Config
 
 OF_NO_MEANING = (
@@ -28,8 +27,7 @@ def unknown(architecture: str, config: Config) -> CheckpointError:
     return CheckpointError(
         f"config.json: architecture {architecture} is not supported; the nearest that is: {nearest}"
         + (f", which does not know {more}" if more else "")
-        + "; supported are "
-        + ", ".join(sorted({*FAMILIES, *NESTED}))
+        + "; `raylax models` lists all"
     )
 
 

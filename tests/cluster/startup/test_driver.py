@@ -23,7 +23,7 @@ def test_a_change_that_names_a_model_of_a_hub(
 ) -> None:
     """It is deployed as a path; one that cannot be had is refused in a line."""
     deployed: list[tuple[ClusterConfig, str]] = []
-    monkeypatch.setattr(driver, "deploy", lambda *told: deployed.append(told))
+    monkeypatch.setattr(driver, "deploy", lambda *told: deployed.append(told[:2]))
     monkeypatch.setattr(driver, "build", lambda config, events: None)
     files = {file.name: file.read_bytes() for file in write_checkpoint(tmp_path / "m").iterdir()}
     before, out = Asked(config=ClusterConfig(), by="ann"), io.StringIO()

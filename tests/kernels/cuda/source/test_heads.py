@@ -9,6 +9,7 @@ import pytest
 from raylax.kernels.bf16 import from_bf16
 from raylax.kernels.cuda.variants.heads import KEPT, Kept, pieces
 from tests.support.cuda_interpreter import launch
+from tests.support.cuda_norms import USUAL
 
 from raylax.kernels.cuda.source import heads, pointwise  # isort: skip
 
@@ -118,7 +119,7 @@ def test_a_layer_leaves_what_logits_and_the_next_step_are_made_of(norm: bool, be
     if norm:
         decoders, same = np.full_like(y, 7), np.full_like(y, 7)
         both = {"bias": weight, "y": decoders, "states": same, **width}
-        launch(pointwise.final_norm, (3,), **given, **both, HAS_BIAS=False)
+        launch(pointwise.final_norm, (3,), **given, **both, HAS_BIAS=False, **USUAL)
         assert np.array_equal(y, decoders)
 
 

@@ -9,17 +9,13 @@ import pytest
 from raylax.kernels.bf16 import from_bf16, to_bf16
 from raylax.kernels.cuda.pages import FORMATS, KV, PageLayout, decoded
 from tests.support.cuda_interpreter import launch
+from tests.support.cuda_norms import USUAL
 from tests.support.cuda_pages import encoded
 
 from raylax.kernels.cuda.source import pointwise  # isort: skip
 
 Array = npt.NDArray[Any]
 EPS = 1e-5
-USUAL: dict[str, Any] = {
-    "own": 0, "shift": None, "after": None, "after_shift": None, "scale": 1.0,
-    "LAYER": False, "SHIFTED": False, "AFTER": False, "SCALED": False,
-}  # fmt: skip
-"""What norms are given of traits that a model has not."""
 
 
 def normal(*shape: int, seed: int = 0) -> Array:
