@@ -263,7 +263,7 @@ def test_metrics(engine: MLCEngine) -> None:
 
     assert set(after) == {
         "running", "waiting", "queued_tokens", "decoding", "context_tokens", "step_tokens",
-        "taken", "draining",
+        "prefill_room", "taken", "draining",
         "pages_total", "pages_free", "pages_cached", "pages_used", "kv_usage",
         "step", "preemptions", "prompt_tokens", "cached_tokens", "generated_tokens", "ended",
         "ended_tokens",

@@ -14,7 +14,11 @@ from raylax.worker.api.stream_outputs import RequestStreamOutput, SingleRequestS
 from raylax.worker.errors import ConfigError, EngineNotReady, EngineStartError
 
 CONFIG = EngineConfig(
-    max_num_sequence=8, max_single_sequence_length=256, threads=1, speculative_mode="disable"
+    max_num_sequence=8,
+    max_single_sequence_length=256,
+    threads=1,
+    speculative_mode="disable",
+    target_itl_ms=0,  # tests say in which step a request ends, whatever the clock says of steps
 )
 PROMPT = [5, 6, 7, 8, 9]
 GREEDY = GenerationConfig(temperature=0.0, ignore_eos=True, max_tokens=5)
