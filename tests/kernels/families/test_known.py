@@ -35,7 +35,7 @@ def test_an_unknown_one_is_told_the_nearest() -> None:
     said = str(caught.value)
     assert "architecture Qwen3NextForCausalLM is not supported" in said
     assert "the nearest that is: Qwen3ForCausalLM, which does not know linear_key_head_dim;" in said
-    assert said.endswith("Starcoder2ForCausalLM")
+    assert said.endswith("`raylax models` lists all")
 
 
 def test_the_nearest_has_a_head_of_the_same_kind() -> None:

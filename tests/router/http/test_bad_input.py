@@ -115,7 +115,7 @@ REFUSED = [
         "Field required",
     ),
     (CHAT, chat(guided_json="{"), "guided_json", "is no valid JSON"),
-    (CHAT, chat(guided_json={"$ref": "#/a"}), "guided_json", "Pointer '/a' does not exist"),
+    (CHAT, chat(guided_json={"$ref": "#/a"}), "guided_json", "'#/a' leads to no place"),
     (PLAIN, plain("a", guided_choice=[]), "guided_choice", "at least 1 item"),
     (PLAIN, plain("a", guided_grammar="root ::= ("), "guided_grammar", "Expected ')'"),
     (PLAIN, plain("a", structural_tag={"triggers": []}), "structural_tag", "at least 1 item"),
