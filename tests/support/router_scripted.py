@@ -16,7 +16,7 @@ from raylax.proto.wire.frames import Connection
 from raylax.worker.serving.listener import HelloListener
 
 STEPS_TOGETHER = 4
-LOAD = Load(pages_total=1 << 20, pages_free=1 << 20, step_tokens=8192)
+LOAD = Load(pages_total=1 << 20, pages_free=1 << 20, step_tokens=8192, prefill_room=8192)
 EMBEDDING = (0.25,) * 1024
 
 

@@ -5,6 +5,10 @@ from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import budget_of
 from raylax.worker.scheduling.sequence import DECODE
 
+SOON_FREE = 8
+"""Such a part of a step will be prefills' at least, since who decodes ends: routers would think
+that a first token never comes where decodes fill the step of this moment."""
+
 
 def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
     """How the engine of a batch stands; `taken` and `draining` are what the batch does not know."""
@@ -43,7 +47,7 @@ def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
         decoding=decoding,
         context_tokens=contexts,
         step_tokens=limits.tokens,
-        prefill_room=min(budget.tokens, max(0, limits.tokens - decoding)),
+        prefill_room=min(budget.tokens, max(limits.tokens - decoding, limits.tokens // SOON_FREE)),
         taken=taken,
         pace=times.step,
         draining=draining,

@@ -88,6 +88,17 @@ def test_load_tells_what_the_next_step_will_carry() -> None:
     assert (load.prefill_room, load.queued_tokens) == (7, 13)
 
 
+def test_where_decodes_fill_a_step_there_will_be_room() -> None:
+    """Of 16 tokens an eighth: somebody ends sooner or later."""
+    made = batch(tokens=16, sequences=16)
+    for at in range(16):
+        made.roster.add(ask(f"{at}", (1, 2, at)))
+    while (load := load_of(made)).decoding < 16:
+        made.step()
+
+    assert (load.step_tokens, load.prefill_room) == (16, 2)
+
+
 def test_the_room_for_prefills_is_what_the_target_leaves() -> None:
     """All of a step where nobody decodes, then as many as the next step will have: routers expect
     the first token by it."""
