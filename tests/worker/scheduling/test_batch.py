@@ -131,6 +131,20 @@ def test_equal_prompts_that_come_together_are_computed_once() -> None:
     assert made.roster.pool.used == 0
 
 
+def test_behind_as_many_equal_prompts_as_there_are_seats_nobody_is_looked_at() -> None:
+    """Thousands of them may wait, and what runs waits for who looks. All are answered."""
+    made = batch(pages=256, tokens=256, sequences=4)
+    for at in range(20):
+        made.roster.add(ask(f"{at}", tuple(range(100, 200)), 3))
+    made.roster.add(ask("other", (1, 2, 3), 3))
+    made.step()
+
+    assert [*made.roster.running] == ["0"]
+    assert {id: tokens(said) for id, said in run(made).items() if id != "0"} == {
+        **{f"{at}": [200, 201, 202] for at in range(1, 20)}, "other": [4, 5, 6],
+    }  # fmt: skip
+
+
 def test_who_waits_for_pages_does_not_wait_for_one_who_has_left() -> None:
     made = batch(tokens=32)
     for name in "ab":
