@@ -125,11 +125,12 @@ class Serving(Command):
         before: Sequence[str] = (),
         host: str = "127.0.0.1",
     ) -> None:
-        """`before`: what runs the command. `host`: where it is asked."""
+        """`before`: what runs the command. `host`: where it is asked, and listens unless
+        `arguments` say another."""
         self.port, self.grpc_port = free_ports(2)
         self.host = host
         ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port), "--host", host]
-        super().__init__(temporary, [*before, raylax, "serve", *arguments, *ports], environment)
+        super().__init__(temporary, [*before, raylax, "serve", *ports, *arguments], environment)
 
     @property
     def url(self) -> str:
