@@ -40,7 +40,7 @@ class PromptProcess:
         await loop.sock_sendall(self._sock, question)
         data = bytearray()
         while len(data) < ANSWER.size:
-            data += await self._some()
+            data += await self._some(loop)
         head, content = ANSWER.unpack_from(data)
         if head > LONGEST_HEAD or content > most_bytes:
             raise ValueError(f"an answer may have {most_bytes} bytes, it has {content}")
@@ -55,8 +55,8 @@ class PromptProcess:
         begin = ANSWER.size + head
         return answer_of(bytes(data[ANSWER.size : begin]), bytes(data[begin:size]))
 
-    async def _some(self) -> bytes:
-        data = await asyncio.get_running_loop().sock_recv(self._sock, 1 << 16)
+    async def _some(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        data = await loop.sock_recv(self._sock, 1 << 16)
         if not data:
             raise ConnectionResetError
         return data

@@ -237,8 +237,9 @@ class PromptPool:
         )
 
     async def _process(self) -> PromptProcess:
-        if self._ready.empty():
-            self._fill()
+        if not self._ready.empty():
+            return self._ready.get_nowait()
+        self._fill()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await self._ready.get()
@@ -278,17 +279,19 @@ async def cpu_timeout(process: PromptProcess, allowed_s: float) -> AsyncIterator
     """Raises TimeoutError when the process has used so much CPU time, or has taken `LATE` times as
     long."""
     loop = asyncio.get_running_loop()
+    begun = loop.time()
     next_look: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal next_look
-        left_s = allowed_s - process.cpu_s
+        now = loop.time()
+        left_s = min(allowed_s - process.cpu_s, begun + LATE * allowed_s - now)
         if left_s <= 0:
-            limit.reschedule(loop.time())
+            limit.reschedule(now)
         else:
             next_look = loop.call_later(left_s, look)
 
-    async with asyncio.timeout(LATE * allowed_s) as limit:
+    async with asyncio.timeout(None) as limit:  # one timer, for nearly all are done before it
         next_look = loop.call_later(allowed_s, look)
         try:
             yield

@@ -73,6 +73,7 @@ class Inbox:
     def __init__(self, on_full: Callable[[], None], most: int = MOST_UNREAD) -> None:
         self._items: list[InboxItem] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._enough = 1
         self._on_full, self._most, self._is_overfull = on_full, most, False
 
@@ -98,7 +99,9 @@ class Inbox:
         """Take everything that has come, once it is `enough` or one of it is urgent."""
         if not self._items or (len(self._items) < enough and not any(map(urgent, self._items))):
             self._is_overfull, self._enough = False, enough
-            self._waiter = asyncio.get_running_loop().create_future()
+            if self._loop is None:  # asked for once, for each time is a system call
+                self._loop = asyncio.get_running_loop()
+            self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:
