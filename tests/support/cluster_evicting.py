@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import serve
 
 from raylax import Client
@@ -18,7 +19,7 @@ from raylax.cluster.joining import leaving
 from raylax.cluster.ports import free_ports
 from raylax.cluster.supervision.processes import arguments_of, running
 from raylax.proto.errors import RaylaxError
-from tests.support.cluster_changing import BEGUN, CALLS, PATIENCE_S, Asked, replicas
+from tests.support.cluster_changing import BEGUN, CALLS, CHANGE_S, PATIENCE_S, Asked, replicas
 from tests.support.cluster_ray_nodes import connected
 from tests.support.cluster_rolling import HEAD, PODS, answers, deploy, site
 from tests.support.cluster_serving import until
@@ -29,9 +30,12 @@ NOTICE_S = 60.0
 
 
 def raylet_of(address: str) -> leaving.Raylet:
-    """That of a node: all of them are on this machine."""
+    """That of a node: all of them are on this machine, and those of other clusters may be."""
+    ours = ray.get_runtime_context().gcs_address
     return next(
-        one for one in leaving.raylets() if f"--node_ip_address={address}" in arguments_of(one.pid)
+        one
+        for one in leaving.raylets()
+        if one.gcs == ours and f"--node_ip_address={address}" in arguments_of(one.pid)
     )
 
 
@@ -49,7 +53,7 @@ def main() -> None:
     deploy(only)
     until(lambda: answers(port), 2 * PATIENCE_S)
     (router,) = replicas("Router")
-    with Client(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
+    with Client(f"127.0.0.1:{port}", timeout_s=CHANGE_S) as client:
         asked = [Asked(client, f"abc{call}") for call in range(CALLS)]
         for one in asked:
             one.enough = PARTS

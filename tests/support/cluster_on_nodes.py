@@ -16,7 +16,7 @@ from raylax.cluster.environment import for_ray, make_run_directory, remove
 from raylax.cluster.supervision.processes import end_all
 from tests.support.paths import ROOT
 
-PATIENCE_S = 300
+PATIENCE_S = 600
 ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 END_S = 10.0
 SEVERAL_NODES = {

@@ -24,6 +24,7 @@ from raylax.proto.errors import RaylaxError
 from tests.support.cluster_changing import (
     BEGUN,
     CALLS,
+    CHANGE_S,
     MORE,
     PATIENCE_S,
     WORKERS,
@@ -83,11 +84,11 @@ def main() -> None:
     until(lambda: answers(port), 2 * PATIENCE_S)
     before = {name: replicas(name) for name in ("Metrics", "Router", "Worker")}
     old = {one.pid for one in before["Worker"]}
-    with Client(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
+    with Client(f"127.0.0.1:{port}", timeout_s=CHANGE_S) as client:
         asked = [Asked(client, "abc") for _ in range(CALLS)]
         until(lambda: all(len(one.parts) > BEGUN for one in asked), PATIENCE_S)
         deploy(second)
-        until(lambda: not running(old), 2 * PATIENCE_S)
+        until(lambda: not running(old), CHANGE_S)
         until(
             lambda: [one.state for one in replicas("Worker")] == ["RUNNING"] * WORKERS, PATIENCE_S
         )
