@@ -43,8 +43,8 @@ NOTICE_S = 6.0
 WORKERS, CALLS = 2, 4
 BEGUN, MORE = 50, 50
 """Tokens before a change, and after it."""
-PATIENCE_S = 60.0
-CHANGE_S = 4 * PATIENCE_S
+PATIENCE_S = 120.0
+CHANGE_S = 2 * PATIENCE_S
 """What a change may take where other clusters start beside it, and so what is asked may."""
 STEP_S = 0.02
 """So that who reads can keep up: a call that is parked is on no worker."""

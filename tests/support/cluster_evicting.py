@@ -51,7 +51,7 @@ def main() -> None:
     connected({HEAD: 0, **dict.fromkeys(PODS, 1)}, resources, runtime_env=hook)
     serve.start(proxy_location="Disabled")
     deploy(only)
-    until(lambda: answers(port), 2 * PATIENCE_S)
+    until(lambda: answers(port), CHANGE_S)
     (router,) = replicas("Router")
     with Client(f"127.0.0.1:{port}", timeout_s=CHANGE_S) as client:
         asked = [Asked(client, f"abc{call}") for call in range(CALLS)]
@@ -64,7 +64,7 @@ def main() -> None:
         idle = leaving.wait_until_idle(raylet.pid, NOTICE_S)
         took_s = time.monotonic() - begun
         failures = [one.failure_when_read() for one in asked]
-    until(lambda: answers_again(port), PATIENCE_S)
+    until(lambda: answers_again(port), CHANGE_S)
     found: dict[str, Any] = {
         "idle": idle,
         "took_s": took_s,

@@ -81,7 +81,7 @@ def main() -> None:
     connected({HEAD: 0, **dict.fromkeys(PODS, 1)}, nodes_of(first), runtime_env=hook)
     serve.start(proxy_location="Disabled")
     deploy(first)
-    until(lambda: answers(port), 2 * PATIENCE_S)
+    until(lambda: answers(port), CHANGE_S)
     before = {name: replicas(name) for name in ("Metrics", "Router", "Worker")}
     old = {one.pid for one in before["Worker"]}
     with Client(f"127.0.0.1:{port}", timeout_s=CHANGE_S) as client:
