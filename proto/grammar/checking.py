@@ -40,6 +40,10 @@ def checked_grammar(constraint: Constraint | None) -> str:
             field = f"{constraint.field}.{at}"
             alone = Constraint("json_schema", tool.schema, field, lenient=not tool.strict)
             check(grammar_of(alone), field)
+        if constraint.kind == "structural_tag":
+            for at, tag in enumerate(constraint.value["structures"]):
+                field = f"{constraint.field}.structures.{at}.schema"
+                check(grammar_of(Constraint("json_schema", tag["schema"], field)), field)
         raise
     return grammar
 

@@ -9,10 +9,13 @@ from raylax.proto.grammar.limits import MOST_BYTES
 from raylax.proto.grammar.schema import enforced
 from raylax.proto.grammar.style import JSON_STYLE
 
+NOTHING = '""'
+"""The empty text."""
+
 
 def literal(text: str) -> str:
     """This text and no other; nothing for none."""
-    return json.dumps(text, ensure_ascii=False) if text else ""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f") if text else ""
 
 
 def json_of(schema: Mapping[str, Any] | bool, lenient: bool) -> str:

@@ -8,7 +8,7 @@ no difference: it is read as one of the latest.
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from itertools import count
+from itertools import count as counted
 from typing import Any, TypeGuard
 
 from raylax.proto.grammar.formats import FORMATS
@@ -29,6 +29,10 @@ BOUNDS = {
 """Those of numbers, and what is close enough where they are far away."""
 NOT_TOLD = frozenset({"$schema", "x-guidance", "items", "additionalItems"})
 """Keywords that say nothing to llguidance, or more than they should, or are told by others."""
+COUNTS = (
+    "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",
+)  # fmt: skip
+"""Keywords whose numbers are whole, however they are written."""
 UNWRITTEN = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
 """Characters that JSON can only write by their number: no answer has them, for what is written so
 could be any character, and any name."""
@@ -71,6 +75,9 @@ def reworded(schema: Any) -> Any:
     for key, (within, bound) in BOUNDS.items():
         if is_number(told.get(key)):
             told[key] = within(told[key], bound)
+    for key in COUNTS:
+        if isinstance(count := told.get(key), float) and count.is_integer():
+            told[key] = int(count)
     named = told.get("format")
     if isinstance(named, str) and named in FORMATS and isinstance(told.get("allOf", []), list):
         del told["format"]
@@ -158,7 +165,7 @@ def has_operators(pattern: str) -> bool:
 
 def too_large_together(steps: set[Fraction]) -> bool:
     """Whether llguidance would lose a common multiple."""
-    decimals = next(d for d in count() if all(10**d % one.denominator == 0 for one in steps))
+    decimals = next(d for d in counted() if all(10**d % one.denominator == 0 for one in steps))
     whole = sorted(one * 10**decimals for one in steps)
     return len(whole) > 1 and whole[-1] * whole[-2] >= LARGEST_STEP
 

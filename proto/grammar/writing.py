@@ -4,17 +4,16 @@ A grammar is text, and the same for the same constraint: it travels with the req
 engine makes the same masks of it.
 """
 
-import json
 from typing import Any
 
 from llguidance import LLMatcher, StructTag
-from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grammar.calls import CallableTool, CallWish, CannotCall, calls_grammar
 from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.gbnf import is_gbnf, lark_of
 from raylax.proto.grammar.limits import MOST_BYTES
-from raylax.proto.grammar.rules import json_of, styled
+from raylax.proto.grammar.rules import NOTHING, json_of, literal, styled
 from raylax.proto.grammar.schema import Unenforceable, enforced
 from raylax.proto.grammar.style import JSON_STYLE
 from raylax.proto.parsers.tools.kind import CallFormat, PairFormat
@@ -32,7 +31,7 @@ def grammar_of(constraint: Constraint) -> str:
         raise InvalidRequest(f"{param}: {error}", param=param) from None
     except Unenforceable as error:
         raise InvalidRequest(f"{field}: {error}", param=field) from None
-    except (ValueError, KeyError, TypeError, AssertionError, GbnfToLarkError) as error:
+    except (ValueError, LookupError, TypeError, AssertionError) as error:
         what = "" if kind == "calls" else f"is no {kind}: "
         raise InvalidRequest(f"{field}: {what}{error}", param=field) from None
     if (size := len(grammar.encode())) > MOST_BYTES:
@@ -65,18 +64,19 @@ def of_regex(constraint: Constraint) -> str:
 
 
 def of_choice(constraint: Constraint) -> str:
-    """One of some texts."""
+    """One of some texts. They are one expression: as rules they would be too many at a time."""
     if not constraint.value:
         raise ValueError("must have a text to choose")
-    texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in constraint.value)
-    return LLMatcher.grammar_from_lark(f"start: {texts}")
+    texts = " | ".join(literal(text) or NOTHING for text in dict.fromkeys(constraint.value))
+    return LLMatcher.grammar_from_lark(f"start: CHOICE\nCHOICE: {texts}")
 
 
 def of_grammar(constraint: Constraint) -> str:
-    """Lark's notation, or GBNF's and EBNF's, which have ::= in them."""
-    if not constraint.value.strip():
+    """Lark's notation, or GBNF's and EBNF's, whose rules are defined by ::=."""
+    given = str(constraint.value)
+    if not given.strip():
         raise ValueError("must not be empty")
-    return LLMatcher.grammar_from_lark(any_to_lark(constraint.value))
+    return LLMatcher.grammar_from_lark(lark_of(given) if is_gbnf(given) else given)
 
 
 def of_structural_tag(constraint: Constraint) -> str:
