@@ -12,7 +12,9 @@ from raylax.proto.grammar.arguments.rule import arguments_rule, input_rule
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.rules import Rules, literal
 from raylax.proto.grammar.schema import Unenforceable
+from raylax.proto.parsers.notation import quoted
 from raylax.proto.parsers.tools.kind import CallFormat
+from raylax.proto.parsers.tools.offered import LONGEST_NAME, is_name
 
 MOST_CALLS = 64
 """In one answer."""
@@ -84,12 +86,23 @@ def calls_grammar(wish: CallWish) -> str:
 def arguments_of(rules: Rules, wish: CallWish, tool: int) -> str:
     """The rule of a tool's arguments."""
     one = wish.tools[tool]
+    if not (wish.format.quotes_names or is_name(one.name)):
+        raise CannotCall(
+            tool,
+            f"name: this model's calls have names of 1 to {LONGEST_NAME} characters, without white "
+            f"space, brackets, quotes, backslashes, commas and =, found {one.name!r:.80}",
+        )
     try:
         if one.input is not None:
             return input_rule(rules, wish.format, one.schema, Constraint(*one.input))
         return arguments_rule(rules, wish.format, one.schema, one.strict)
     except Unenforceable as error:
         raise CannotCall(tool, str(error)) from None
+
+
+def name_in(format: CallFormat, tool: CallableTool) -> str:
+    """The name of a tool as a call has it."""
+    return quoted(tool.name) if format.quotes_names else tool.name
 
 
 def calls(rules: Rules, wish: CallWish, opening: str, arguments: Sequence[str]) -> str:
@@ -99,7 +112,7 @@ def calls(rules: Rules, wish: CallWish, opening: str, arguments: Sequence[str]) 
     def one_of(before: str) -> str:
         """A call of any of the tools, with this before its name."""
         return " | ".join(
-            f"{rules.text(before + tool.name + format.after_name)} {given} "
+            f"{rules.text(before + name_in(format, tool) + format.after_name)} {given} "
             f"{rules.text(format.after_arguments)}"
             for tool, given in zip(wish.tools, arguments, strict=True)
         )

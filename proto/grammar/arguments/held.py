@@ -1,24 +1,29 @@
 """What arguments are held to where they are not written as JSON: a part of what schemas say. Of a
 strict one what goes beyond is named, of others it is passed over."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from raylax.proto.grammar.schema import Unenforceable
+from raylax.proto.parsers.tools.value_kinds import KINDS, listed
 from raylax.proto.schemas.places import said_in
 
 OF_OBJECTS = ("type", "properties", "required", "additionalProperties")
 """Those that objects are held to: they have no other names."""
 
 
-def properties_of(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
-    """Each argument's name, its schema, and whether it must be given."""
+def properties_of(
+    schema: Mapping[str, Any], strict: bool, fits: Callable[[str], object] = lambda name: True
+) -> Iterator[tuple[str, Any, bool]]:
+    """Each argument's name, its schema, and whether it must be given. One whose name does not fit
+    into a format is left out where it may be. Raises Unenforceable."""
     known, required = dict(schema.get("properties") or {}), schema.get("required") or ()
-    for name, inner in known.items():
-        yield name, inner, name in required
-    for name in required:
-        if name not in known:
-            yield name, {}, True
+    others = dict[str, Any]((name, {}) for name in required if name not in known)
+    for name, inner in (known | others).items():
+        if fits(name):
+            yield name, inner, name in required
+        elif strict or name in required:
+            raise Unenforceable(f"{name!r:.80}: no argument of this model's calls has such a name")
 
 
 def alternatives_of(schema: Any) -> list[Any] | None:
@@ -30,11 +35,25 @@ def alternatives_of(schema: Any) -> list[Any] | None:
 
 
 def values_of(schema: Any) -> list[Any] | None:
-    """Those of which a value is one; None if it may be another."""
+    """Those of which a value is one; None if it may be another. Raises Unenforceable where none of
+    them is of the type that is said beside them."""
     if not isinstance(schema, Mapping):
         return None
     named = [schema["const"]] if "const" in schema else schema.get("enum")
-    return named if isinstance(named, list) and named else None
+    if not isinstance(named, list) or not named:
+        return None
+    kinds = frozenset(listed(schema.get("type")))
+    if not (fitting := [one for one in named if is_of(one, kinds)]):
+        raise Unenforceable(f"type: none of the values is of it, which is {schema['type']!r:.80}")
+    return fitting
+
+
+def is_of(value: Any, kinds: frozenset[str]) -> bool:
+    """Whether a value is of one of these kinds; none: of any."""
+    kind = KINDS.get(type(value), "")
+    if kind == "number" and float(value).is_integer():
+        kind = "integer"
+    return not kinds or kind in kinds or (kind == "integer" and "number" in kinds)
 
 
 def only(name: str, schema: Any, enforced: Iterable[str], strict: bool) -> None:

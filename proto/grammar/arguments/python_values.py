@@ -14,6 +14,7 @@ from raylax.proto.grammar.arguments.held import (
 )
 from raylax.proto.grammar.rules import Rules, json_of, literal
 from raylax.proto.grammar.schema import Unenforceable
+from raylax.proto.parsers.tools.offered import is_name
 from raylax.proto.schemas.resolved import Resolved
 
 OF_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
@@ -42,7 +43,7 @@ class PythonValues:
         check_object("parameters", root, self._strict)
         given = {
             name: (f"{literal(name + '=')} {self._value(name, inner)}", required)
-            for name, inner, required in properties_of(root)
+            for name, inner, required in properties_of(root, self._strict, is_name)
         }
         must = ' ", " '.join(one for one, required in given.values() if required)
         others = [one for one, required in given.values() if not required]
@@ -105,8 +106,8 @@ class PythonValues:
 
     def _list(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
         item = self._value(name, schema.get("items"), depth + 1)
-        least, most = schema.get("minItems", 0), schema.get("maxItems")
-        others = f"{max(0, least - 1)},{'' if most is None else most - 1}"
+        least, most = int(schema.get("minItems", 0)), schema.get("maxItems")
+        others = f"{max(0, least - 1)},{'' if most is None else int(most) - 1}"
         more = "" if most in (0, 1) else f'(", " {item}){{{others}}}'
         some = "" if most == 0 else f'"[" {item} {more} "]"'
         return " | ".join(filter(None, [some, '"[]"' if least == 0 else ""]))
@@ -117,7 +118,7 @@ class PythonValues:
         entries = [
             f"{literal(json.dumps(key, ensure_ascii=False) + ': ')} "
             f"{self._value(name, inner, depth + 1)}"
-            for key, inner, required in properties_of(schema)
+            for key, inner, required in properties_of(schema, self._strict)
             if required
         ]
         between = ' ", " '

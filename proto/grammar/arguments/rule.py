@@ -10,15 +10,20 @@ from raylax.proto.grammar.arguments.pair_values import PairValues
 from raylax.proto.grammar.arguments.python_values import PythonValues
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.rules import Rules, json_of
-from raylax.proto.grammar.schema import resolved
+from raylax.proto.grammar.schema import Unenforceable, resolved
 from raylax.proto.parsers.tools.kind import CallFormat
+from raylax.proto.parsers.tools.value_kinds import KINDS, listed
 
 
 def arguments_rule(
     rules: Rules, format: CallFormat, schema: Mapping[str, Any], strict: bool
 ) -> str:
     """The name of a rule. Raises Unenforceable for what is strict, and cannot be enforced."""
-    told = {"type": "object", **schema}
+    kinds, told = {*listed(schema.get("type"))}, schema
+    if not kinds or "object" in kinds:
+        told = {**schema, "type": "object"}
+    elif kinds <= {*KINDS.values()}:
+        raise Unenforceable(f"type: arguments are an object, found {schema['type']!r:.80}")
     match format.arguments:
         case "json":
             return rules.add("arguments", json_of(told, not strict))

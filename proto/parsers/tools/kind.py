@@ -41,6 +41,11 @@ class CallFormat:
     """Of this text what may be special tokens of the model: where its tokenizer has them, they must
     be written as those. None of them stands in an argument."""
 
+    @property
+    def quotes_names(self) -> bool:
+        """Whether a name is a text of JSON."""
+        return self.before_name.endswith('"')
+
 
 class ToolParserKind(Protocol):
     """A format in which models write tool calls."""

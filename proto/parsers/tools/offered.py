@@ -7,10 +7,15 @@ from typing import Any
 
 from raylax.proto.parsers.base import CallBegun
 
-NAME = re.compile(r"[^\s<>{}\[\]()\"',=]*")
+NAME = re.compile(r"[^\s<>{}\[\]()\"',=\\\x00-\x1f\x7f]*")
 """Of a function, or of an argument, where nothing but a mark ends it."""
 LONGEST_NAME = 256
 """Characters: what is longer is no name of a function."""
+
+
+def is_name(text: str) -> bool:
+    """Whether every format can write, and read, a function of this name."""
+    return 0 < len(text) <= LONGEST_NAME and NAME.fullmatch(text) is not None
 
 
 class CallIds:

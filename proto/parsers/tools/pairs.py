@@ -20,6 +20,12 @@ KINDS = {"{": "object", "[": "array", '"': "string", "t": "boolean", "f": "boole
 WORDS = {"true": "true", "false": "false", "none": "null", "null": "null"}
 
 
+def is_key(text: str) -> bool:
+    """Whether an argument of this name can be written."""
+    fits = 0 < len(text) <= LONGEST_KEY and KEY.fullmatch(text) is not None
+    return fits and text == text.strip()
+
+
 @dataclass(frozen=True, slots=True)
 class PairMarks:
     """What stands around a pair. Between a key and its value, and around both, there may be white
@@ -83,9 +89,16 @@ def typed(text: str, kinds: frozenset[str]) -> str:
         written = WORDS.get(bare.lower())
     if written is None and kinds and "string" not in kinds:
         written = rewritten(bare, PYTHON)
-    if written is not None and may_be(KINDS.get(written[0], "number"), kinds):
+    if written is not None and may_be(kind_of(written), kinds):
         return written
     return f'"{quoted(text)}"'
+
+
+def kind_of(written: str) -> str:
+    """Of a value that is written as JSON. A number is an integer where that is its value."""
+    kind = KINDS.get(written[0], "number")
+    is_whole = kind == "number" and (written.lstrip("-").isdigit() or float(written).is_integer())
+    return "integer" if is_whole else kind
 
 
 def may_be(kind: str, kinds: frozenset[str]) -> bool:
@@ -94,4 +107,4 @@ def may_be(kind: str, kinds: frozenset[str]) -> bool:
         return kind != "string"
     if "string" not in kinds:
         return True
-    return kind in kinds - {"string"} or (kind == "number" and "integer" in kinds)
+    return kind in kinds - {"string"} or (kind == "integer" and "number" in kinds)

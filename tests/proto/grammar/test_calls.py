@@ -339,3 +339,70 @@ def test_what_lists_of_python_cannot_be_held_to_is_said(inner: dict[str, Any]) -
     tool = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
     with pytest.raises(InvalidRequest, match=f"^tools.0: a: {next(iter(inner))} cannot be"):
         grammar_for("llama4_pythonic", tools=[tool], tool_choice="required")
+
+
+ODD_NAMES = ["", "a b", 'a"b', "a\\b", "a\nb", "f(", "<f>", "x" * 257]
+ODD: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "from": {"enum": ["1", 1, "null", "", "</parameter></arg_value>", "x y"]},
+        "Content-Type": {"enum": ["a/b", 2.5, None], "type": ["string", "null"]},
+        "class": {"enum": ["x", 2, 3.0], "type": "integer"},
+        "either": {"anyOf": [{"enum": ["7", "seven"]}, {"const": 7}]},
+    },
+    "required": ["from", "Content-Type", "class", "either"],
+    "additionalProperties": False,
+}
+"""Names that are none in Python, values that look like others, some that are not of the type."""
+
+
+@pytest.mark.parametrize("name", ["get-weather.v2", "ns:look/it", "3d", "größe", *ODD_NAMES])
+@pytest.mark.parametrize("format", TOOL_PARSERS)
+def test_functions_and_arguments_have_names_of_all_kinds(
+    files: TextFiles, matchers: Matchers, format: str, name: str
+) -> None:
+    """Those that are not in quotes less so, which is said."""
+    tool = {"type": "function", "function": {"name": name, "parameters": ODD}}
+    asked: dict[str, Any] = {"tool_choice": "required", "parallel_tool_calls": False}
+    if name in ODD_NAMES and not TOOL_PARSERS[format].FORMAT.quotes_names:
+        with pytest.raises(InvalidRequest, match=r"^tools\.0: name: this model's calls have names"):
+            grammar_for(format, tools=[tool], **asked)
+        return
+    grammar = grammar_for(format, tools=[tool], **asked)
+    for seed in range(4):
+        text = drawn(matchers.matcher(grammar), files, random.Random(seed))
+        parser = TOOL_PARSERS[format](OfferedTools(CallIds("x"), {name: ODD}))
+        (call,) = whole([*parser.add(text), *parser.finish()])
+        assert isinstance(call, ToolCall)
+
+        assert call.name == name
+        jsonschema.validate(json.loads(call.arguments), ODD)
+
+
+@pytest.mark.parametrize("format", ["qwen3_coder", "glm45", "llama4_pythonic", "python"])
+def test_an_argument_whose_name_cannot_be_written(
+    files: TextFiles, matchers: Matchers, format: str
+) -> None:
+    """It is left out, or the call cannot be made."""
+    odd = {"type": "object", "properties": {"<a>": {"type": "null"}, "b": {"const": 1}}}
+
+    def grammar(**fields: Any) -> str:
+        tool = {"type": "function", "function": {"name": "f", "parameters": {**odd, **fields}}}
+        return grammar_for(format, tools=[tool], tool_choice="required", parallel_tool_calls=False)
+
+    text = drawn(matchers.matcher(grammar(required=["b"])), files, random.Random(1))
+    parser = TOOL_PARSERS[format](OfferedTools(CallIds("x"), {"f": odd}))
+    (call,) = whole([*parser.add(text), *parser.finish()])
+    assert isinstance(call, ToolCall)
+
+    assert json.loads(call.arguments) == {"b": 1}
+    with pytest.raises(InvalidRequest, match=r"^tools\.0: '<a>': no argument of this model's"):
+        grammar(required=["<a>"])
+
+
+@pytest.mark.parametrize("format", ["qwen3_coder", "llama4_pythonic"])
+def test_values_of_another_type_than_is_said_are_none(format: str) -> None:
+    schema = {"properties": {"a": {"enum": ["x"], "type": "integer"}}, "required": ["a"]}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    with pytest.raises(InvalidRequest, match=r"^tools\.0: type: none of the values is of it"):
+        grammar_for(format, tools=[tool], tool_choice="required")

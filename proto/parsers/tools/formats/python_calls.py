@@ -15,10 +15,12 @@ from typing import Any
 
 from raylax.proto.parsers.base import CallEnded, CallPiece, Content
 from raylax.proto.parsers.notation import LARGEST, rewritten
+from raylax.proto.parsers.source import Deviation, Source, Waiting, text_of
+from raylax.proto.parsers.tools.formats.llama4 import keyword_pieces
 from raylax.proto.parsers.tools.kind import CallFormat
-from raylax.proto.parsers.tools.offered import OfferedTools
+from raylax.proto.parsers.tools.offered import LONGEST_NAME, NAME, OfferedTools
 
-BEGINNING = re.compile(r"\s*(?:\[\s*['\"]?\s*)?(?:([A-Za-z_]\w*)\s*)?")
+BEGINNING = re.compile(rf"\s*(?:\[\s*['\"]?\s*)?(?:({NAME.pattern.removesuffix('*')}+)\s*)?")
 """Of a call, up to its bracket."""
 LONGEST_BEGINNING, MOST = 256, 1 << 14
 """Characters. More than the latter are no call: Python's own parser reads them, which takes 10 ms
@@ -81,19 +83,64 @@ class PythonToolParser:
 
     def _read(self, text: str) -> Iterator[Content]:
         """The calls that a text is; none if it is anything else."""
-        try:
-            calls = calls_in(text.strip())
-            written = [json.dumps(arguments, allow_nan=False) for _, arguments in calls]
-        except NO_CALL:
+        calls = calls_of_python(text) or calls_by_name(text)
+        if not all(name in self._tools for name, _ in calls):
             return
-        checked = [rewritten(one) for one in written]
-        if None in checked or not all(name in self._tools for name, _ in calls):
-            return
-        for (name, _), arguments in zip(calls, checked, strict=True):
+        for name, arguments in calls:
             begun = self._tools.begin(name)
             yield begun
-            yield CallPiece(begun.index, arguments or "")
+            yield CallPiece(begun.index, arguments)
             yield CallEnded(begun.index)
+
+
+def calls_of_python(text: str) -> list[tuple[str, str]]:
+    """Names and arguments, as JSON, of the calls that a text is in Python; none if it is no such
+    text."""
+    try:
+        calls = calls_in(text.strip())
+        made = [(name, rewritten(json.dumps(one, allow_nan=False))) for name, one in calls]
+    except NO_CALL:
+        return []
+    found = [(name, written) for name, written in made if written is not None]
+    return found if len(found) == len(made) else []
+
+
+def calls_by_name(text: str) -> list[tuple[str, str]]:
+    """The same where a function or an argument has a name that is none in Python, as `from`."""
+    source = Source()
+    source.add(text.strip())
+    source.ended = True
+    reading = listed(source)
+    try:
+        while True:
+            next(reading)
+    except StopIteration as end:
+        found: list[tuple[str, str]] = end.value
+        return found
+    except Deviation:
+        return []
+
+
+def listed(source: Source) -> Waiting[list[tuple[str, str]]]:
+    """One call, or the list of them that begins here. Raises Deviation."""
+    found, several = list[tuple[str, str]](), (yield from source.may("["))
+    while True:
+        yield from source.blank()
+        name = yield from source.word(NAME, LONGEST_NAME)
+        yield from source.blank()
+        yield from source.must("(")
+        arguments = (yield from text_of(keyword_pieces(source))) + "}"
+        pairs = json.loads(arguments, object_pairs_hook=list)
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise Deviation
+        found.append((name, arguments))
+        yield from source.blank()
+        if not several or (yield from source.may("]")):
+            break
+        yield from source.must(",")
+    if source.rest:
+        raise Deviation
+    return found
 
 
 def calls_in(text: str) -> list[tuple[str, dict[str, Any]]]:
