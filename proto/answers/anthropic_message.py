@@ -1,11 +1,10 @@
 """Answers of Anthropic's Messages API: blocks of content, and events as they grow."""
 
-import json
 from base64 import b64encode
 from hashlib import sha256
 from typing import Any, NamedTuple, assert_never
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.anthropic.answer import (
@@ -25,6 +24,7 @@ from raylax.proto.errors import RaylaxError
 from raylax.proto.parsers.base import (
     CallBegun,
     CallBroken,
+    CallCut,
     CallEnded,
     CallPiece,
     Content,
@@ -163,7 +163,7 @@ class MessageWriter:
             case CallPiece():
                 partial = {"type": "input_json_delta", "partial_json": one.arguments}
                 return [typed(DELTA, index=self._blocks, delta=partial)]
-            case CallEnded() | CallBroken():
+            case CallEnded() | CallBroken() | CallCut():
                 return [self._stop()]
         return []
 
@@ -173,15 +173,22 @@ def typed(type: str, **fields: Any) -> AnswerEvent:
 
 
 def block_of(one: Said) -> BlockOut:
-    """A block of the whole answer. The input of a call is an object, as arguments are."""
+    """A block of the whole answer."""
     match one:
         case str():
             return TextOut(text=one)
         case Thought(text):
             return ThinkingOut(thinking=text, signature=signature_of(text))
         case ToolCall():
-            return ToolUseOut(id=one.id, name=one.name, input=json.loads(one.arguments))
+            return ToolUseOut(id=one.id, name=one.name, input=object_in(one))
     assert_never(one)
+
+
+def object_in(call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call; of one that is cut as far as they are known, as Anthropic's clients
+    make them of its deltas."""
+    found: dict[str, Any] = from_json(call.arguments, allow_partial=call.cut)
+    return found
 
 
 def signature_of(thought: str) -> str:

@@ -33,6 +33,7 @@ from raylax.proto.openai.shared import Usage
 from raylax.proto.parsers.base import (
     CallBegun,
     CallBroken,
+    CallCut,
     CallEnded,
     CallPiece,
     Content,
@@ -215,7 +216,7 @@ class ResponseWriter:
                 return self._add_to_call(one.arguments)
             case CallEnded():
                 return self._end_call("completed")
-            case CallBroken():
+            case CallBroken() | CallCut():
                 return self._end_call("incomplete")
         return []
 
@@ -232,7 +233,7 @@ class ResponseWriter:
         return [self._of_item("function_call_arguments.delta", delta=arguments)]
 
     def _end_call(self, status: Status) -> list[AnswerEvent]:
-        """The item of the call as it has become: what was no call after all stays incomplete."""
+        """The item of the call as it has become: what is cut or broken stays incomplete."""
         begun, written = self._items.pop(), "".join(self._arguments)
         assert isinstance(begun, CallOut)
         item = call_item(self._called, self._new_id(), status, begun.call_id, written)
@@ -254,7 +255,8 @@ def news_of(one: Said) -> list[Content]:
     if not isinstance(one, ToolCall):
         return [one]
     begun = CallBegun(one.index, one.id, one.name)
-    return [begun, CallPiece(one.index, one.arguments), CallEnded(one.index)]
+    end = CallCut(one.index) if one.cut else CallEnded(one.index)
+    return [begun, CallPiece(one.index, one.arguments), end]
 
 
 def usage_of(usage: Usage) -> ResponseUsage:

@@ -1,8 +1,9 @@
 """Items of the Responses API for calls of tools: of functions, and of what has become one."""
 
+from pydantic_core import from_json
+
 from raylax.proto.openai.responses.response import OutputCall, OutputCustomCall, Status
 from raylax.proto.openai.responses.tools import INPUT, CalledTool
-from raylax.proto.parsers.notation import strict_json
 
 CallOut = OutputCall | OutputCustomCall
 
@@ -16,11 +17,11 @@ def call_item(tool: CalledTool, id: str, status: Status, call_id: str, arguments
 
 
 def text_in(arguments: str) -> str:
-    """What a custom tool is given, which takes a text: what the model wrote, where that is not in
-    the form that it was told."""
+    """What a custom tool is given, which takes a text, as far as it has come: what the model wrote,
+    where that is not in the form that it was told."""
     try:
-        value = strict_json(arguments)
-    except (ValueError, RecursionError):
+        value = from_json(arguments, allow_partial="trailing-strings")
+    except ValueError:
         return arguments
     text = value.get(INPUT) if isinstance(value, dict) else None
     return text if isinstance(text, str) else arguments

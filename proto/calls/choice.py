@@ -14,6 +14,7 @@ from raylax.proto.parsers.base import (
     OutputParser,
     Said,
     Thought,
+    cut,
     whole,
 )
 from raylax.proto.parsers.chain import ParserChain
@@ -45,6 +46,8 @@ class Choice:
     """Special tokens whose names are stop strings."""
     continues: bool = False
     """Whether the answer goes on with the text of its prompt."""
+    only_calls: bool = False
+    """Whether it has to be calls, and nothing else."""
     one_call: bool = False
     """Whether no tool but the first is called."""
     thoughts: ThoughtsShown = "apart"
@@ -192,7 +195,7 @@ class Choice:
         """The slower way, for all that may come beside text."""
         found = self._read(delta)
         if self.stops.stopped or delta.finish is not None:
-            found += self._allowed(self._last())
+            found += self._allowed(self._last(delta.finish))
             self._end(delta.finish)
         self._only_text = self._parser.done and not self.may_stop
         logprobs = self._logprobs() if self._waiting else ()
@@ -264,10 +267,12 @@ class Choice:
             ready.append(self._waiting.popleft()[1])
         return tuple(ready)
 
-    def _last(self) -> list[Content]:
+    def _last(self, finish: Finish | None) -> list[Content]:
         """What was held back."""
         rest = self.stops.add(self._detokenizer.finish()) + self.stops.finish()
-        return [*self._parser.add(rest), *self._parser.finish()]
+        found, held = self._parser.add(rest), self._parser.finish()
+        is_cut = finish is Finish.LENGTH and not self.stops.stopped
+        return [*found, *(cut(held, self.only_calls) if is_cut else held)]
 
     def _end(self, finish: Finish | None) -> None:
         stopped = self.stops.stopped or finish is None

@@ -1,6 +1,6 @@
 """What generated text turns out to be, and what a parser of it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol, TypeAlias
@@ -41,7 +41,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallBroken:
-    """It was no call after all: what followed was not in its form, or the answer ended within it.
+    """It was no call after all: what followed was not in its form, or the model ended within it.
     Who has been told of it has its arguments without their end."""
 
     index: int
@@ -49,7 +49,14 @@ class CallBroken:
     """All that the model wrote of it so far: that is text, and what follows goes on with it."""
 
 
-CallNews: TypeAlias = CallBegun | CallPiece | CallEnded | CallBroken
+@dataclass(frozen=True, slots=True)
+class CallCut:
+    """The answer ended within the call, for it may not be longer: its arguments have no end."""
+
+    index: int
+
+
+CallNews: TypeAlias = CallBegun | CallPiece | CallEnded | CallBroken | CallCut
 Content: TypeAlias = str | Thought | CallNews
 """What a part of an answer turned out to be: text, for the reader or the next parser, a thought, or
 news of a call. A list has them in the order in which they were said; calls do not overlap."""
@@ -64,6 +71,8 @@ class ToolCall:
     name: str
     arguments: str
     """JSON, as OpenAI's API has it."""
+    cut: bool = False
+    """Whether that is only its beginning: the answer may not be longer."""
 
 
 Said: TypeAlias = str | Thought | ToolCall
@@ -88,6 +97,18 @@ def joined(contents: Iterable[Content]) -> tuple[Content, ...]:
     return tuple(one for one in out if one not in ("", Thought("")))
 
 
+def cut(held: Iterable[Content], only_calls: bool) -> Iterator[Content]:
+    """What was held back at the end of an answer that may not be longer: the call that is open is
+    not broken, and what was read of its next value is no text. Nor is the beginning of a call,
+    where there are `only_calls`."""
+    for one in held:
+        if isinstance(one, CallBroken):
+            yield CallCut(one.index)
+            return
+        if not (only_calls and isinstance(one, str)):
+            yield one
+
+
 def whole(contents: Iterable[Content]) -> tuple[Said, ...]:
     """What an answer comes to that has ended: calls in one piece, and what was none as text."""
     out: list[Content | ToolCall] = []
@@ -98,8 +119,9 @@ def whole(contents: Iterable[Content]) -> tuple[Said, ...]:
                 call, pieces = one, []
             case CallPiece():
                 pieces.append(one.arguments)
-            case CallEnded():
-                out.append(ToolCall(call.id, call.index, call.name, "".join(pieces)))
+            case CallEnded() | CallCut():
+                written, cut = "".join(pieces), isinstance(one, CallCut)
+                out.append(ToolCall(call.id, call.index, call.name, written, cut))
             case CallBroken():
                 out.append(one.written)
             case _:

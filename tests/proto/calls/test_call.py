@@ -216,11 +216,11 @@ def test_of_calls_that_are_not_wanted_one_that_breaks_is_text(frontend: Frontend
     """Nothing of it was told."""
     call = chat(frontend, tools=[CITY_TOOL], parallel_tool_calls=False)
     broken = '<tool_call>{"name": "look", "arguments": {"a": 1'
-    tell(call, '<tool_call>{"name": "look"}</tool_call>' + broken, Finish.LENGTH)
+    tell(call, '<tool_call>{"name": "look"}</tool_call>' + broken, Finish.STOP)
     (choice,) = answer_of(call).choices
 
     assert choice.message.tool_calls is not None and len(choice.message.tool_calls) == 1
-    assert (choice.message.content, choice.finish_reason) == (broken, "length")
+    assert (choice.message.content, choice.finish_reason) == (broken, "tool_calls")
 
 
 def test_a_stop_string_may_be_a_special_token(frontend: Frontend) -> None:

@@ -170,9 +170,15 @@ async def test_a_text_that_no_call_can_have(
 
 
 async def test_a_call_that_is_cut_says_so(openai_client: openai.AsyncOpenAI) -> None:
+    """Of the call there is what came of it."""
     answer = await openai_client.chat.completions.create(
-        **{**ASK, "max_tokens": 20}, tool_choice="required"
+        **{**ASK, "max_tokens": 50}, tool_choice="required"
     )
+    (choice,) = answer.choices
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
 
-    assert answer.choices[0].finish_reason == "length"
-    assert not answer.choices[0].message.tool_calls
+    assert choice.finish_reason == "length"
+    assert call.type == "function" and call.function.arguments.startswith("{")
+    with pytest.raises(ValueError):
+        json.loads(call.function.arguments)
