@@ -61,11 +61,14 @@ class Constraints:
             self._mask = np.packbits(bits, bitorder="little").view(np.int32)
         return self._mask
 
-    def forbidden(self, tokens: Sequence[int], draft: Sequence[int] = ()) -> list[int]:
+    def forbidden(
+        self, tokens: Sequence[int], draft: Sequence[int] = (), mask: Mask | None = None
+    ) -> list[int]:
         """The tokens that must not follow these and a draft behind them: those that end an answer
-        which is too short, and the last one of each phrase whose others were just said."""
+        which is too short, unless only they are in the `mask`, and the last one of each phrase
+        whose others were just said."""
         found, said = list[int](), len(tokens) + len(draft) - self._prompt
-        if said < self._min_tokens:
+        if said < self._min_tokens and (mask is None or has_others(mask, self._ends)):
             found += self._ends
         if said and self._phrases:
             last = draft[-1] if draft else tokens[-1]
@@ -74,6 +77,30 @@ class Constraints:
                 if count <= said and latest(tokens, draft, count) == phrase[:-1]:
                     found.append(phrase[-1])
         return found
+
+
+class NothingLeft(ArithmeticError):
+    """No token may follow, for what a request asks for excludes each other."""
+
+
+def check_left(mask: Mask | None, forbidden: Sequence[int]) -> None:
+    """Raises NothingLeft where all of the mask is forbidden."""
+    if mask is not None and not has_others(mask, forbidden):
+        raise NothingLeft(
+            "what the answer must be, and allowed_token_ids, bad_words or the like, exclude each "
+            "other"
+        )
+
+
+def has_others(mask: Mask, tokens: Sequence[int]) -> bool:
+    """Whether other tokens than these are in it."""
+    if not tokens:
+        return bool(mask.any())
+    rest = mask.copy()
+    for token in tokens:
+        if token // 32 < len(rest):
+            rest[token // 32] &= ~np.uint32(1 << token % 32).astype(np.int32)
+    return bool(rest.any())
 
 
 def only(token: int, vocab: int) -> Mask:

@@ -6,7 +6,7 @@ import numpy as np
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.calls.vector import normalised
-from raylax.proto.vocabulary import TokenLogprobs
+from raylax.proto.vocabulary import Fault, TokenLogprobs
 from raylax.worker.sampling.pooling import Pooled
 from raylax.worker.sampling.sampler import NotFinite, Outcome, check_finite
 
@@ -20,6 +20,8 @@ class DrawResult(NamedTuple):
     embedding: tuple[float, ...] = ()
     error: str | None = None
     """Why it gets nothing: its own end, which no other sequence of the step has a part in."""
+    fault: Fault = Fault.REQUEST
+    """Whose fault that is."""
 
 
 def vector(

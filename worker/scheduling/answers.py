@@ -59,7 +59,7 @@ class Answers:
         if last.error is not None:
             self.counters.unanswered += 1
             self.holdings.forget(one)
-            return [failed(request.id, last.error)]
+            return [failed(request.id, last.error, last.fault)]
         self.counters.generated_tokens += len(ids)
         self.waiting.charge(request.tenant, len(ids) * GENERATED / request.share)
         pairs = zip(ids, results, strict=False)  # one that ends it is not said

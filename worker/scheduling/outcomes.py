@@ -10,7 +10,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.grammar.matcher import GrammarError
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.worker.sampling.adjustment import forbidding
-from raylax.worker.sampling.constraints import only
+from raylax.worker.sampling.constraints import NothingLeft, check_left, only
 from raylax.worker.sampling.draws import DrawResult, result, vector
 from raylax.worker.sampling.pooling import StateReader
 from raylax.worker.sampling.rules import PLAIN, Row, draws_of
@@ -160,7 +160,9 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
             mask = only(forced, vocab)
             return Wish(row, request, one.own_rule, position, changes, mask, top)
         mask = one.constraints.mask(vocab, said)
-        if forbidden := one.constraints.forbidden(one.tokens, said):
+        forbidden = one.constraints.forbidden(one.tokens, said, mask)
+        check_left(mask, forbidden)
+        if forbidden:
             changes = forbidding(changes, forbidden)
     return Wish(row, request, one.own_rule, position, changes, mask, top)
 
@@ -195,17 +197,19 @@ def result_of(
         if one.request.embed:
             return vector(output, row, one.request.logits_of, one.pooled)
         return result(output, row, outcome, is_drawn)
-    except (NotFinite, GrammarError) as error:
+    except (NotFinite, GrammarError, NothingLeft) as error:
         answer = f"after {one.generated + len(said)} tokens of the answer"
-        return DrawResult(error=f"the model has no next token for this request {answer}: {error}")
+        why = f"the model has no next token for this request {answer}: {error}"
+        fault = Fault.REQUEST if isinstance(error, NotFinite) else Fault.INVALID
+        return DrawResult(error=why, fault=fault)
     except Exception as error:
         log.exception("a draw for %s failed", one.request.id)
         return DrawResult(error=f"the draw failed: {type(error).__name__}: {error}")
 
 
-def failed(request_id: str, why: str) -> Delta:
+def failed(request_id: str, why: str, fault: Fault = Fault.REQUEST) -> Delta:
     """The end of a request by its own fault."""
-    return Delta(request_id, finish=Finish.ERROR, error=why, fault=Fault.REQUEST)
+    return Delta(request_id, finish=Finish.ERROR, error=why, fault=fault)
 
 
 class StepFailed(Exception):

@@ -130,3 +130,29 @@ async def test_what_is_said_of_a_token_is_the_models_view(
 
     assert "".join(one.token for one in told.content) == answer.choices[0].message.content
     assert min(one.logprob for one in told.content) < -3.0
+
+
+async def test_a_form_may_be_shorter_than_was_asked(client: httpx.AsyncClient) -> None:
+    """Behind its end there is nothing more to say."""
+    asked = {**CHAT, "guided_choice": ["yes"], "min_tokens": 50}
+    (choice,) = (await client.post("/v1/chat/completions", json=asked)).json()["choices"]
+
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("yes", "stop")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"guided_choice": ["yes"], "allowed_token_ids": [5]},
+        {"guided_choice": ["yes", "yet"], "bad_words": ["y"]},
+        {"guided_regex": "abc+", "bad_words": ["bc"]},
+        {"allowed_token_ids": [5], "bad_words": ["%"]},
+    ],
+)
+async def test_what_excludes_each_other_is_the_clients_mistake(
+    client: httpx.AsyncClient, fields: dict[str, Any]
+) -> None:
+    answer = await client.post("/v1/chat/completions", json={**CHAT, **fields})
+
+    assert answer.status_code == 400
+    assert "exclude each other" in answer.json()["error"]["message"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raylax.proto.vocabulary import Request, Sampling, ThinkingLimit
-from raylax.worker.sampling.constraints import Constraints, only
+from raylax.worker.sampling.constraints import Constraints, NothingLeft, check_left, only
 
 PROMPT = (5, 6, 7)
 VOCAB = 70
@@ -61,6 +61,25 @@ def test_nothing_ends_an_answer_that_is_too_short() -> None:
              (([], []), ([1], []), ([], [1]), ([1], [1]), ([1, 1], []))]  # fmt: skip
 
     assert found == [[3, 4], [3, 4], [3, 4], [], []]
+
+
+def test_what_can_only_end_may_be_too_short() -> None:
+    made = of(Sampling(min_tokens=2), ends=(4, 3))
+
+    assert made.forbidden(PROMPT, (), only(3, VOCAB)) == []
+    assert made.forbidden(PROMPT, (), only(3, VOCAB) | only(4, VOCAB)) == []
+    assert made.forbidden(PROMPT, (), only(3, VOCAB) | only(69, VOCAB)) == [3, 4]
+
+
+@pytest.mark.parametrize("token", [0, 31, 32, 69])
+def test_what_leaves_nothing_is_said(token: int) -> None:
+    mask = only(token, VOCAB)
+    check_left(mask, [1, 2, 1000])
+    check_left(None, [token])
+
+    for left, forbidden in ((mask, [1, token]), (mask & only(5, VOCAB), [])):
+        with pytest.raises(NothingLeft, match="exclude each other"):
+            check_left(left, forbidden)
 
 
 @pytest.mark.parametrize(
