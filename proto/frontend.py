@@ -10,7 +10,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice_maker import ChoiceMaker, format_of, reasoning_of
 from raylax.proto.calls.forms import form_of
 from raylax.proto.calls.prompt_ids import PromptIds
-from raylax.proto.calls.prompt_maker import PromptMaker, places
+from raylax.proto.calls.prompt_maker import PromptMaker, places, prompts_of
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork, ids_in, texts_in
 from raylax.proto.calls.request_maker import RequestMaker
 from raylax.proto.calls.sampling_defaults import SamplingDefaults, defaults_of, ends_of
@@ -207,7 +207,7 @@ class Frontend:
     def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of a completion, whose prompts are made here. Raises InvalidRequest for what
         this model cannot be asked."""
-        ids = self._ids_of(body.prompts, "prompt", body)
+        ids = self._ids_of(prompts_of(self.tokenizer, body), "prompt", body)
         return self.completion_call(body, ids, origin, checked_grammar(body.constraint))
 
     def completion_call(
@@ -229,9 +229,8 @@ class Frontend:
         choices = self.choices.of_completion(requests, body)
         for index, choice in enumerate(choices):
             at = index // body.drawn
-            before = self.choices.echo(body, body.prompts[at], prompts[at]) if body.echo else ""
-            choice.frame(before, body.suffix, requests[index].prompt if repeats else ())
-            choice.silent = body.max_tokens == 0
+            scored_ids = requests[index].prompt if repeats else ()
+            self.choices.frame(choice, body, body.prompts[at], prompts[at], scored_ids)
         call = Call(call_id, requests, choices, "text_completion")
         call.drawn, call.kept = body.drawn, body.n
         return call

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raylax.proto.calls.choice import Choice, ThoughtsShown
+from raylax.proto.calls.prompt_maker import infilling_of
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grammar.thoughts import Thinking, may_think_first
@@ -25,6 +26,8 @@ from raylax.proto.text.template_files import TOKENIZER_CONFIG
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Request, ThinkingLimit
 
+SELF_ENDING = ("json_schema", "choice")
+"""Kinds of forms behind which nothing can follow."""
 PROMPT_END = 32
 """Tokens of a prompt, of which the mark of a thought is the last word."""
 
@@ -48,8 +51,9 @@ class ChoiceMaker:
     ) -> list[Choice]:
         """Those of a chat."""
         schemas = {tool.function.name: tool.function.parameters for tool in body.offered}
+        own = () if body.must_call else self._own_stops(body)
         return [
-            self._of_chat(index, f"{call_id}_{index}", body, schemas, request.prompt)
+            self._of_chat(index, f"{call_id}_{index}", body, schemas, request.prompt, own)
             for index, request in enumerate(requests)
         ]
 
@@ -89,11 +93,12 @@ class ChoiceMaker:
     def of_completion(self, requests: Sequence[Request], body: CompletionRequest) -> list[Choice]:
         """Those of a completion, which may go on with the text of its prompt."""
         shown, stop_tokens = self._shown(body), self._stop_tokens(body.stops)
+        own = self._own_stops(body)
         return [
             Choice(
                 index,
                 self.tokenizer,
-                self._stop_strings(body),
+                stop_strings(body, own),
                 shown=shown,
                 stop_tokens=stop_tokens,
                 continues=any(map(self.tokenizer.adds_text, request.prompt)),
@@ -105,6 +110,21 @@ class ChoiceMaker:
             for index, request in enumerate(requests)
         ]
 
+    def frame(
+        self,
+        choice: Choice,
+        body: CompletionRequest,
+        given: object,
+        ids: Sequence[int],
+        scored: Sequence[int],
+    ) -> None:
+        """Puts around an answer what is to stand there: the prompt, with log-probabilities of what
+        is `scored`, and the suffix of a model that does not look at it."""
+        before = self.echo(body, given, ids) if body.echo else ""
+        filled = body.suffix and infilling_of(self.tokenizer) is not None
+        choice.frame(before, "" if filled else body.suffix, scored)
+        choice.silent = body.max_tokens == 0
+
     def echo(self, body: CompletionRequest, given: object, ids: Sequence[int]) -> str:
         """The text of a prompt: as it was given, or as that of an answer is made."""
         if isinstance(given, str) and body.skip_special_tokens and not body.truncates:
@@ -113,11 +133,12 @@ class ChoiceMaker:
 
     def of_tokens(self, requests: Sequence[Request], body: CompletionRequest) -> list[TokenChoice]:
         """Those of a completion for who reads token ids."""
+        own = self._own_stops(body)
         return [
             TokenChoice(
                 index,
                 self.tokenizer,
-                self._stop_strings(body),
+                stop_strings(body, own),
                 stop_tokens=self._stop_tokens(body.stops),
             )
             for index in range(len(requests))
@@ -130,6 +151,7 @@ class ChoiceMaker:
         body: ChatCompletionRequest,
         schemas: Mapping[str, Mapping[str, Any]],
         prompt: Sequence[int],
+        own_stops: Sequence[str],
     ) -> Choice:
         kind, parsers, looked_for = TOOL_PARSERS[self.tool_format], list[OutputParser](), set[str]()
         marks = self._marks
@@ -144,12 +166,13 @@ class ChoiceMaker:
         return Choice(
             index,
             self.tokenizer,
-            self._stop_strings(body),
+            stop_strings(body, own_stops),
             parsers,
             self._shown(body, looked_for),
             self._stop_tokens(body.stops),
+            only_calls=body.must_call,
             one_call=not body.parallel_tool_calls,
-            thoughts=shown if body.include_reasoning else "not",
+            thoughts=shown if body.tells_thoughts else "not",
             tops=body.top_logprobs or 0,
             hides_logprobs=not body.logprobs,
             prompt_tops=body.prompt_logprobs,
@@ -212,15 +235,23 @@ class ChoiceMaker:
         ids = map(self.tokenizer.special_id, marks)
         return frozenset(id for id in ids if id is not None)
 
-    def _stop_strings(self, body: SamplingFields) -> StopStrings:
-        """Those of the client, and the model's own."""
-        own = () if body.ignore_eos else self.stops
-        return StopStrings(body.stops, own, body.include_stop_str_in_output)
+    def _own_stops(self, body: SamplingFields) -> Sequence[str]:
+        """The model's own stop strings, but where the answer has a form that ends by itself: there
+        they may be a part of what is said."""
+        if body.ignore_eos or not self.stops:
+            return ()
+        form = body.constraint
+        return () if form is not None and form.kind in SELF_ENDING else self.stops
 
     def _stop_tokens(self, stops: Iterable[str]) -> dict[int, str]:
         """The special tokens whose names these are: text is made without them."""
         ids = {stop: self.tokenizer.special_id(stop) for stop in stops}
         return {id: stop for stop, id in ids.items() if id is not None}
+
+
+def stop_strings(body: SamplingFields, own: Sequence[str]) -> StopStrings:
+    """Those of the client, and the model's own."""
+    return StopStrings(body.stops, own, body.include_stop_str_in_output)
 
 
 def format_of(files: TextFiles, templates: ChatTemplates) -> str:

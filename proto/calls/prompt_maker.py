@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from raylax.proto.calls.prompt_work import ChatWork, TextsWork
+from raylax.proto.calls.prompt_work import ChatWork, TextsWork, texts_in
 from raylax.proto.characters import whole_characters
 from raylax.proto.errors import InvalidRequest, PromptTooLong
+from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.tokenizer import Tokenizer
@@ -110,3 +112,52 @@ def too_long(tokens: str, longest: int, field: str) -> PromptTooLong:
         f"{longest})",
         param=field,
     )
+
+
+class Infilling(NamedTuple):
+    """How a family fills in between a prompt and a suffix: around both stand tokens of its own, and
+    what is filled in is written behind all."""
+
+    before_prompt: str
+    before_suffix: str
+    last: str = ""
+    suffix_first: bool = False
+
+    @property
+    def tokens(self) -> list[str]:
+        return [one for one in (self.before_prompt, self.before_suffix, self.last) if one]
+
+    def text(self, prompt: str, suffix: str) -> str:
+        """What a model reads."""
+        parts = [self.before_prompt + prompt, self.before_suffix + suffix]
+        return "".join(reversed(parts) if self.suffix_first else parts) + self.last
+
+
+KNOWN = (
+    Infilling("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, CodeGemma
+    Infilling("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder, Granite
+    Infilling("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),  # SantaCoder
+    Infilling("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek
+    Infilling("▁<PRE>", "▁<SUF>", "▁<MID>"),  # Code Llama
+    Infilling("[PREFIX]", "[SUFFIX]", suffix_first=True),  # Codestral
+)
+
+
+def infilling_of(tokenizer: Tokenizer) -> Infilling | None:
+    """How the model of a tokenizer fills in; None: it was not made for that."""
+    fits = (one for one in KNOWN if None not in map(tokenizer.id_of, one.tokens))
+    return next(fits, None)
+
+
+def prompts_of(tokenizer: Tokenizer, body: CompletionRequest) -> list[str] | list[list[int]]:
+    """The prompts as the model reads them. Raises InvalidRequest."""
+    how = infilling_of(tokenizer) if body.suffix else None
+    if how is None:
+        return body.prompts
+    texts = texts_in(body.prompts)
+    if not texts:
+        raise InvalidRequest(
+            "suffix: this model fills in between texts; write its marks into a prompt of token ids",
+            param="suffix",
+        )
+    return [how.text(one, body.suffix) for one in texts]

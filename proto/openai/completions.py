@@ -43,7 +43,8 @@ class CompletionRequest(SamplingFields):
     echo: bool = False
     """Whether an answer begins with its prompt."""
     suffix: Annotated[str, Field(max_length=LONGEST_SUFFIX)] = ""
-    """With what an answer ends. The model does not see it."""
+    """What is to follow the answer: the model sees it if it was made to fill in before it, else it
+    is put there."""
 
     @model_validator(mode="after")
     def _wants_something(self) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raylax.proto.calls.call import Call
+from raylax.proto.calls.prompt_maker import prompts_of
 from raylax.proto.calls.prompt_work import (
     DecodeWork,
     ListWork,
@@ -69,7 +70,8 @@ class CallMaker:
 
     async def completion(self, body: CompletionRequest) -> Call:
         """The call of a completion."""
-        prompts = await self._ids_of(body.prompts, "prompt", body)
+        given = prompts_of(self.frontend.tokenizer, body)
+        prompts = await self._ids_of(given, "prompt", body)
         grammar = await self._grammar(body.constraint)
         return await self.threads.run(
             self._size(prompts, body.drawn),

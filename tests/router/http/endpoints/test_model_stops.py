@@ -1,6 +1,8 @@
 """Stop strings of the model's own, in each API: an answer ends there as at its end token."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import anthropic
 import pytest
@@ -10,7 +12,7 @@ from tests.support.mlc_packages import write_scripted_package
 from tests.support.router_rig import PATIENCE_S, Rig, openai_client_of, running_router
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-HI = {"role": "user", "content": "hi"}
+HI: Any = {"role": "user", "content": "hi"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,3 +53,19 @@ async def test_anthropics(packaged: Rig) -> None:
             )
             assert [block.text for block in answer.content] == ["Well. a"]
             assert (answer.stop_reason, answer.stop_sequence) == (reason, found)
+
+
+async def test_in_a_form_that_ends_by_itself_they_are_text(tmp_path: Path) -> None:
+    """But those of the client, who wanted it so."""
+    package = write_scripted_package(tmp_path, ("well",), stop_str="el")
+    async with running_router(package) as rig, openai_client_of(rig) as client:
+        for stop, text in ((None, "hello"), ("lo", "hel")):
+            chat = await client.chat.completions.create(
+                model="tiny", messages=[HI], stop=stop, extra_body={"guided_choice": ["hello"]}
+            )
+            (choice,) = chat.choices
+            assert (choice.message.content, choice.finish_reason) == (text, "stop")
+        completion = await client.completions.create(
+            model="tiny", prompt="hi", extra_body={"guided_choice": ["hello"]}
+        )
+        assert completion.choices[0].text == "hello"
