@@ -98,8 +98,24 @@ def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
     fields["messages"] = [message_fields(m) for m in bounded(message.messages)]
     if message.tools:
         fields["tools"] = [tool_fields(tool) for tool in bounded(message.tools)]
+    fields |= choice_fields(message)
     fields |= prompt_fields(message)
     return validated(ChatCompletionRequest, fields)
+
+
+def choice_fields(message: pb.ChatRequest) -> dict[str, Any]:
+    """Which tools are to be called."""
+    fields: dict[str, Any] = {}
+    if message.HasField("parallel_tool_calls"):
+        fields["parallel_tool_calls"] = message.parallel_tool_calls
+    if message.tool_choice:
+        fields["tool_choice"] = message.tool_choice
+    if message.allowed_tools:
+        names = bounded(message.allowed_tools)
+        tools = [{"type": "function", "function": {"name": name}} for name in names]
+        allowed = {"mode": message.tool_choice or "auto", "tools": tools}
+        fields["tool_choice"] = {"type": "allowed_tools", "allowed_tools": allowed}
+    return fields
 
 
 def prompt_fields(message: pb.ChatRequest) -> dict[str, Any]:
@@ -139,8 +155,8 @@ def message_fields(message: pb.Message) -> dict[str, Any]:
 def tool_fields(tool: pb.Tool) -> dict[str, Any]:
     """Raises InvalidRequest for parameters that are no JSON."""
     parameters = parsed(tool.parameters_json or "{}", "tools.parameters_json")
-    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
-    return {"type": "function", "function": function}
+    said = {"name": tool.name, "description": tool.description, "strict": tool.strict}
+    return {"type": "function", "function": {**said, "parameters": parameters}}
 
 
 def generate_request(message: pb.GenerateRequest) -> CompletionRequest:

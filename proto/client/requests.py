@@ -56,6 +56,9 @@ class ChatOptions(Options, total=False):
     """Options of a request with messages."""
 
     tools: Sequence[Tool]
+    tool_choice: Literal["auto", "none", "required"]
+    allowed_tools: Sequence[str]
+    parallel_tool_calls: bool
     chat_template: str
     chat_template_kwargs: Mapping[str, Any]
     reasoning_effort: str
@@ -77,7 +80,7 @@ SAMPLING = frozenset(field.name for field in pb.Sampling.DESCRIPTOR.fields)
 PROMPTING = (
     "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
     "special_tokens_in_content", "enable_thinking", "separate_reasoning", "include_reasoning",
-    "thinking_budget",
+    "thinking_budget", "tool_choice", "allowed_tools", "parallel_tool_calls",
 )  # fmt: skip
 ROUTING = (
     "model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens", "cache_salt",
@@ -113,6 +116,7 @@ def chat_request(messages: Messages, options: ChatOptions) -> pb.ChatRequest:
             name=tool.name,
             description=tool.description,
             parameters_json=json.dumps(tool.parameters),
+            strict=tool.strict,
         )
         for tool in options.get("tools", ())
     ]

@@ -146,3 +146,5 @@ class Tool:
     description: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
     """JSON schema."""
+    strict: bool = False
+    """Whether arguments are what that says, always."""

@@ -338,20 +338,24 @@ class Tool(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
+    STRICT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
     parameters_json: _builtins.str
     """JSON schema"""
+    strict: _builtins.bool
+    """arguments are what it says, always; what cannot be enforced is an error"""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         description: _builtins.str = ...,
         parameters_json: _builtins.str = ...,
+        strict: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "parameters_json", b"parameters_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "parameters_json", b"parameters_json", "strict", b"strict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +389,9 @@ class ChatRequest(_message.Message):
     TRUNCATE_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     TRUNCATION_SIDE_FIELD_NUMBER: _builtins.int
     THINKING_BUDGET_FIELD_NUMBER: _builtins.int
+    TOOL_CHOICE_FIELD_NUMBER: _builtins.int
+    ALLOWED_TOOLS_FIELD_NUMBER: _builtins.int
+    PARALLEL_TOOL_CALLS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """"": the first one that is served"""
     session: _builtins.str
@@ -426,6 +433,10 @@ class ChatRequest(_message.Message):
     """left, right; "": left"""
     thinking_budget: _builtins.int
     """tokens of a thought, behind which its end is said"""
+    tool_choice: _builtins.str
+    """auto, none, required; "": auto"""
+    parallel_tool_calls: _builtins.bool
+    """if not set: true; else only one call is made"""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
     @_builtins.property
@@ -435,6 +446,10 @@ class ChatRequest(_message.Message):
     @_builtins.property
     def documents_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """a JSON object each"""
+
+    @_builtins.property
+    def allowed_tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names of those that may be called; none: all"""
 
     def __init__(
         self,
@@ -463,10 +478,13 @@ class ChatRequest(_message.Message):
         truncate_prompt_tokens: _builtins.int | None = ...,
         truncation_side: _builtins.str = ...,
         thinking_budget: _builtins.int | None = ...,
+        tool_choice: _builtins.str = ...,
+        allowed_tools: _abc.Iterable[_builtins.str] | None = ...,
+        parallel_tool_calls: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_thinking_budget", b"_thinking_budget", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "enable_thinking", b"enable_thinking", "include_reasoning", b"include_reasoning", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "thinking_budget", b"thinking_budget", "timeout_s", b"timeout_s", "truncate_prompt_tokens", b"truncate_prompt_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_parallel_tool_calls", b"_parallel_tool_calls", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_thinking_budget", b"_thinking_budget", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "enable_thinking", b"enable_thinking", "include_reasoning", b"include_reasoning", "parallel_tool_calls", b"parallel_tool_calls", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "thinking_budget", b"thinking_budget", "timeout_s", b"timeout_s", "truncate_prompt_tokens", b"truncate_prompt_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_thinking_budget", b"_thinking_budget", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "enable_thinking", b"enable_thinking", "explain", b"explain", "include_reasoning", b"include_reasoning", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "thinking_budget", b"thinking_budget", "timeout_s", b"timeout_s", "tools", b"tools", "truncate_prompt_tokens", b"truncate_prompt_tokens", "truncation_side", b"truncation_side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_parallel_tool_calls", b"_parallel_tool_calls", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_thinking_budget", b"_thinking_budget", "_timeout_s", b"_timeout_s", "_truncate_prompt_tokens", b"_truncate_prompt_tokens", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "allowed_tools", b"allowed_tools", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "enable_thinking", b"enable_thinking", "explain", b"explain", "include_reasoning", b"include_reasoning", "messages", b"messages", "model", b"model", "parallel_tool_calls", b"parallel_tool_calls", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "thinking_budget", b"thinking_budget", "timeout_s", b"timeout_s", "tool_choice", b"tool_choice", "tools", b"tools", "truncate_prompt_tokens", b"truncate_prompt_tokens", "truncation_side", b"truncation_side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__add_generation_prompt: _TypeAlias = _typing.Literal["add_generation_prompt"]  # noqa: Y015
     _WhichOneofArgType__add_generation_prompt: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt"]  # noqa: Y015
@@ -476,6 +494,8 @@ class ChatRequest(_message.Message):
     _WhichOneofArgType__enable_thinking: _TypeAlias = _typing.Literal["_enable_thinking", b"_enable_thinking"]  # noqa: Y015
     _WhichOneofReturnType__include_reasoning: _TypeAlias = _typing.Literal["include_reasoning"]  # noqa: Y015
     _WhichOneofArgType__include_reasoning: _TypeAlias = _typing.Literal["_include_reasoning", b"_include_reasoning"]  # noqa: Y015
+    _WhichOneofReturnType__parallel_tool_calls: _TypeAlias = _typing.Literal["parallel_tool_calls"]  # noqa: Y015
+    _WhichOneofArgType__parallel_tool_calls: _TypeAlias = _typing.Literal["_parallel_tool_calls", b"_parallel_tool_calls"]  # noqa: Y015
     _WhichOneofReturnType__resume_ttl_s: _TypeAlias = _typing.Literal["resume_ttl_s"]  # noqa: Y015
     _WhichOneofArgType__resume_ttl_s: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s"]  # noqa: Y015
     _WhichOneofReturnType__separate_reasoning: _TypeAlias = _typing.Literal["separate_reasoning"]  # noqa: Y015
@@ -494,6 +514,8 @@ class ChatRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enable_thinking) -> _WhichOneofReturnType__enable_thinking | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__include_reasoning) -> _WhichOneofReturnType__include_reasoning | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parallel_tool_calls) -> _WhichOneofReturnType__parallel_tool_calls | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_ttl_s) -> _WhichOneofReturnType__resume_ttl_s | None: ...
     @_typing.overload

@@ -9,7 +9,7 @@ from google.protobuf.message import Message as Message_
 
 from raylax.proto import grpc_api
 from raylax.proto.client import requests
-from raylax.proto.client.values import Message
+from raylax.proto.client.values import Message, Tool
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionRequest
@@ -82,7 +82,8 @@ SAID: dict[str, Any] = {
     "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
     "enable_thinking": False, "separate_reasoning": False, "include_reasoning": False,
-    "thinking_budget": 3,
+    "thinking_budget": 3, "strict": True, "tool_choice": "none", "allowed_tools": ["g"],
+    "parallel_tool_calls": False,
     "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
     "include_stop_str_in_output": True, "skip_special_tokens": False, "return_token_ids": True,
     "prompt_logprobs": 2, "best_of": 3,
@@ -96,7 +97,8 @@ HI = pb.Message(role="user", content="hi")
 
 
 def chat(**fields: Any) -> dict[str, Any]:
-    return grpc_api.chat_request(pb.ChatRequest(**{"messages": [HI], **fields})).model_dump()
+    known = {"messages": [HI], "tools": [pb.Tool(name="g")]}
+    return grpc_api.chat_request(pb.ChatRequest(**{**known, **fields})).model_dump()
 
 
 def generate(**fields: Any) -> dict[str, Any]:
@@ -141,3 +143,44 @@ def test_every_field_makes_another_request(
         return
 
     assert made(**{name: SAID[name]}) != made()
+
+
+@pytest.mark.parametrize(
+    ("options", "choice"),
+    [
+        ({"tool_choice": "required"}, "required"),
+        (
+            {"tool_choice": "required", "allowed_tools": ["f"]},
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "f"}}],
+                },
+            },
+        ),
+    ],
+)
+def test_which_tools_are_called_is_said(options: Any, choice: Any) -> None:
+    tools = [Tool("f", parameters={"type": "object"}, strict=True), Tool("g")]
+    asked: Any = {"tools": tools, "parallel_tool_calls": False, **options}
+    made = grpc_api.chat_request(requests.chat_request("hi", asked))
+    functions = [
+        {"name": "f", "parameters": {"type": "object"}, "strict": True},
+        {"name": "g"},
+    ]
+    body = {
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"type": "function", "function": one} for one in functions],
+        "tool_choice": choice,
+        "parallel_tool_calls": False,
+    }
+
+    assert made.model_dump() == parse_body(ChatCompletionRequest, json.dumps(body)).model_dump()
+
+
+def test_a_choice_of_no_tool_is_refused() -> None:
+    asked: Any = {"tools": [Tool("f")], "allowed_tools": ["g"]}
+
+    with pytest.raises(InvalidRequest, match="tool_choice: 'g' is none of the tools: f"):
+        grpc_api.chat_request(requests.chat_request("hi", asked))
