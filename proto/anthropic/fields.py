@@ -6,7 +6,7 @@ from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 TEXT_ONLY = "the models here read text alone; describe the image, the sound or the file"
 KEEP_THOUGHTS = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
 MESSAGES: FieldTable = {
-    **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
+    **fields.OF_TEXT,
     **fields.STREAM_REASONING,
     "mcp_servers": Refused("raylax calls no servers; offer their functions as tools", ([],)),
     "container": Refused("raylax runs no code"),
@@ -47,6 +47,3 @@ TOOL: FieldTable = {
     "eager_input_streaming": Ignored("arguments always stream"),
     "input_examples": Refused("put them into the description", ([],)),
 }  # fmt: skip
-THINKING: FieldTable = {
-    "display": Ignored("thoughts are given whole"),
-}

@@ -14,7 +14,7 @@ from raylax.proto.openai import chat
 from raylax.proto.openai import tools as chat_tools
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable, only
-from raylax.proto.openai.prompting import Name, PromptFields, ThinkingFields
+from raylax.proto.openai.prompting import Name, ThinkingFields
 from raylax.proto.openai.shared import MOST_STOPS, CommonFields, Count, StopString
 from raylax.proto.openai.skipped_tool import SkippedTool
 from raylax.proto.openai.structure import of_schema
@@ -180,26 +180,13 @@ class JsonFormat(StrictModel):
         return of_schema(self.schema_, f"{field}.schema", lenient=False)
 
 
-class Thinking(StrictModel):
-    not_here: ClassVar[FieldTable] = tables.THINKING
-    type: Literal["enabled", "disabled", "adaptive"]
-    """adaptive: as the template has it."""
-    budget_tokens: Count | None = None
-    """As `thinking_budget`."""
-
-    @property
-    def enabled(self) -> bool | None:
-        """Whether the model is to think first; None: as it likes."""
-        return None if self.type == "adaptive" else self.type == "enabled"
-
-
 class OutputConfig(StrictModel):
     format: JsonFormat | None = None
     effort: Name | None = None
     """As `reasoning_effort`."""
 
 
-class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
+class CountTokensRequest(CommonFields, ThinkingFields):
     """A conversation whose tokens are counted. Clients send sampling fields with it, too: they are
     checked, and mean nothing here."""
 
@@ -208,7 +195,6 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
     system: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] | None = None
     tools: Annotated[list[AnyTool], BoundedList(chat_tools.MOST_TOOLS)] = []
     tool_choice: ToolChoice = ToolChoice(type="auto")
-    thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     output_format: JsonFormat | None = None
     """Its older name."""
@@ -265,17 +251,12 @@ class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
         prompt = self.prompt_fields()
         if self.continues and self.add_generation_prompt is None:
             prompt["continue_final_message"] = True
-        if prompt["enable_thinking"] is None and self.thinking is not None:
-            prompt["enable_thinking"] = self.thinking.enabled
         if prompt["reasoning_effort"] is None and self.output_config is not None:
             prompt["reasoning_effort"] = self.output_config.effort
-        thinking = self.thinking_fields()
-        if self.most_thought is None and self.thinking is not None:
-            thinking["thinking_budget"] = self.thinking.budget_tokens
         made = chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
-            **thinking,
+            **self.thinking_fields(),
             **fields,
             messages=messages,
             tools=[tool.for_chat() for tool in self._functions],

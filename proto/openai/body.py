@@ -66,7 +66,7 @@ class StrictModel(BaseModel):
 Body = TypeVar("Body", bound=StrictModel)
 
 
-BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
+BRANCH = re.compile(r"str|constrained-str|(list|dict)\[.*|\[.*\]")
 """How pydantic and `kind_of` name the branches of unions in the path of an error."""
 
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Tag, model_valida
 from raylax.proto.openai import fields
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable
-from raylax.proto.openai.prompting import PromptFields, ThinkingFields
+from raylax.proto.openai.prompting import ThinkingFields
 from raylax.proto.openai.shared import (
     FINGERPRINT,
     Count,
@@ -145,7 +145,7 @@ def renewed(message: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-class ChatCompletionRequest(SamplingFields, PromptFields, ThinkingFields):
+class ChatCompletionRequest(SamplingFields, ThinkingFields):
     """A body of /v1/chat/completions, and what bodies of newer APIs are turned into."""
 
     not_here: ClassVar[FieldTable] = fields.CHAT

@@ -84,8 +84,11 @@ COMPLETIONS: FieldTable = {
     "enable_thinking": Refused("it is for chat templates; write the prompt for it"),
     "thinking_budget": Refused("thoughts are not looked for here; use max_tokens"),
     "thinking_token_budget": Refused("thoughts are not looked for here; use max_tokens"),
+    "reasoning": Refused("thoughts are not looked for here; write the prompt for them", ({},)),
+    "thinking": Refused("it is for chat templates; write the prompt for it"),
 }  # fmt: skip
 STREAM_REASONING: FieldTable = {"stream_reasoning": Ignored("thoughts stream as all else")}
+THINKING: FieldTable = {"display": Ignored("thoughts are given whole")}
 CHAT: FieldTable = {
     **OF_OLDER,
     **STREAM_REASONING,
@@ -95,7 +98,6 @@ CHAT: FieldTable = {
     "functions": Refused(TOOLS, ([],)),
     "function_call": Refused(TOOLS, ("auto", "none")),
     "web_search_options": Refused("nothing is searched; offer a tool"),
-    "thinking": Refused("use chat_template_kwargs with what the model's template asks for"),
 }
 NOT_CUT = "no conversation is shortened here; send less of it"
 NOT_INCLUDED = "nothing more is given than what is written"
@@ -168,6 +170,9 @@ STRUCTURED_OUTPUTS: FieldTable = {
     "disable_any_whitespace": Ignored("JSON has no other white space than Python writes"),
     "disable_fallback": Ignored("there is one engine of grammars"),
     "disable_additional_properties": Refused("say so in the schema", (False,)),
+}
+STRUCTURAL_TAGS: FieldTable = {
+    "format": Refused("tags are told here by triggers and structures; use those, or a grammar"),
 }
 CACHE_MARKS: FieldTable = {"cache_control": CACHE, "prompt_cache_breakpoint": CACHE}
 MESSAGE: FieldTable = {

@@ -1,11 +1,14 @@
-"""The fields that say how messages become a prompt, in every API that has messages."""
+"""The fields that say how messages become a prompt, and what becomes of what a model thinks first,
+in every API that has messages."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from raylax.proto import ranges
 from raylax.proto.openai.body import BoundedList, StrictModel
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.fields import REASONING, THINKING
 
 MOST_DOCUMENTS = 1024
 MOST_TOLD = 64
@@ -15,6 +18,10 @@ OF_THE_REQUEST = (
 )  # fmt: skip
 """What a template is told by fields of the request, and not by `chat_template_kwargs`."""
 Name = Annotated[str, StringConstraints(max_length=64)]
+NOT_AT_ALL = "none"
+"""The effort of who wants no thoughts."""
+Budget = Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)]
+"""Tokens of a thought, behind which its end is said."""
 
 
 class PromptFields(StrictModel):
@@ -44,12 +51,24 @@ class PromptFields(StrictModel):
         return not self.continue_final_message if asked is None else asked
 
     @property
+    def effort(self) -> str | None:
+        """How much the model is to think."""
+        return self.reasoning_effort
+
+    @property
+    def thinks(self) -> bool | None:
+        """Whether it is to think at all; None: as its template has it."""
+        if self.enable_thinking is None and self.effort == NOT_AT_ALL:
+            return False
+        return self.enable_thinking
+
+    @property
     def told(self) -> dict[str, Any]:
         """The variables for the template that only the client knows."""
         known = {
-            "reasoning_effort": self.reasoning_effort,
-            "enable_thinking": self.enable_thinking,
-            "thinking": self.enable_thinking,  # as DeepSeek's and Granite's templates call it
+            "reasoning_effort": self.effort,
+            "enable_thinking": self.thinks,
+            "thinking": self.thinks,  # as DeepSeek's and Granite's templates call it
         }
         said = {name: value for name, value in known.items() if value is not None}
         return said | (self.chat_template_kwargs or {})
@@ -70,25 +89,78 @@ class PromptFields(StrictModel):
         return self
 
 
-class ThinkingFields(StrictModel):
-    """What becomes of a model's thoughts. The names are SGLang's and vLLM's."""
+class Reasoning(StrictModel):
+    """OpenAI's Responses API has the effort, OpenRouter's chats have all of it."""
+
+    not_here: ClassVar[FieldTable] = REASONING
+    effort: Name | None = None
+    """As `reasoning_effort`."""
+    enabled: bool | None = None
+    """As `enable_thinking`."""
+    exclude: bool = False
+    """Whether thoughts are not told."""
+    max_tokens: Budget | None = None
+    """As `thinking_budget`."""
+
+
+class Thinking(StrictModel):
+    """Anthropic's, and that of chats at DeepSeek, Moonshot and Z.ai."""
+
+    not_here: ClassVar[FieldTable] = THINKING
+    type: Literal["enabled", "disabled", "adaptive"]
+    """adaptive: as the template has it."""
+    budget_tokens: Annotated[int, Field(ge=1, le=ranges.MOST_COUNTED)] | None = None
+    """As `thinking_budget`."""
+
+
+class ThinkingFields(PromptFields):
+    """What becomes of a model's thoughts. Those without a comment are SGLang's and vLLM's."""
 
     separate_reasoning: bool = True
     """Whether they are told apart from what is said; else they stay in the text, with their
     marks."""
     include_reasoning: bool = True
     """Whether they are told at all."""
-    thinking_budget: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] | None = None
-    """Tokens of a thought, behind which its end is said."""
-    thinking_token_budget: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] | None = None
+    thinking_budget: Budget | None = None
+    thinking_token_budget: Budget | None = None
     """The same by vLLM's name."""
+    reasoning: Reasoning | None = None
+    """OpenRouter's."""
+    thinking: Thinking | None = None
+    """Anthropic's."""
+
+    @property
+    def effort(self) -> str | None:
+        if self.reasoning_effort is None and self.reasoning is not None:
+            return self.reasoning.effort
+        return self.reasoning_effort
+
+    @property
+    def thinks(self) -> bool | None:
+        if (said := super().thinks) is not None:
+            return said
+        if self.thinking is not None and self.thinking.type != "adaptive":
+            return self.thinking.type == "enabled"
+        return None if self.reasoning is None else self.reasoning.enabled
 
     @property
     def most_thought(self) -> int | None:
-        """Tokens of a thought at most."""
-        other = self.thinking_token_budget
-        return other if self.thinking_budget is None else self.thinking_budget
+        """Tokens of a thought at most, by the first of the fields that says so."""
+        said = (
+            self.thinking_budget,
+            self.thinking_token_budget,
+            None if self.reasoning is None else self.reasoning.max_tokens,
+            None if self.thinking is None else self.thinking.budget_tokens,
+        )
+        return next((one for one in said if one is not None), None)
+
+    @property
+    def tells_thoughts(self) -> bool:
+        """Whether thoughts are told."""
+        excluded = self.reasoning is not None and self.reasoning.exclude
+        return self.include_reasoning and not excluded
 
     def thinking_fields(self) -> dict[str, Any]:
-        """These fields, for a body of another API."""
-        return {name: getattr(self, name) for name in ThinkingFields.model_fields}
+        """The fields that are not those of a prompt, for a body of another API."""
+        names = ThinkingFields.model_fields.keys() - PromptFields.model_fields.keys()
+        return {name: getattr(self, name) for name in names}

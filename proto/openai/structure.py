@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
+from raylax.proto.errors import shown
 from raylax.proto.grammar.constraint import ANY_OBJECT, Constraint, Kind
 from raylax.proto.openai.body import BoundedList, StrictModel, invalid, kind_of
 from raylax.proto.openai.field_rules import FieldTable
-from raylax.proto.openai.fields import STRUCTURED_OUTPUTS
+from raylax.proto.openai.fields import STRUCTURAL_TAGS, STRUCTURED_OUTPUTS
 
 MOST_TEXTS = 4096
 Schema = dict[str, Any] | bool
@@ -84,6 +85,7 @@ class Structure(StrictModel):
 
 
 class StructuralTags(StrictModel):
+    not_here: ClassVar[FieldTable] = STRUCTURAL_TAGS
     triggers: Annotated[list[Pattern], BoundedList(64, least=1)]
     structures: Annotated[list[Structure], BoundedList(128, least=1)]
 
@@ -205,6 +207,8 @@ def of_schema(schema: Schema | str, field: str, lenient: bool) -> Constraint:
 def of_tags(given: SchemaOrText, field: str) -> Iterator[Constraint]:
     """The constraint of tags. Raises ValueError for what is none."""
     value = json_in(given, field) if isinstance(given, str) else given
+    if not isinstance(value, dict):
+        raise ValueError(f"{field}: must be an object, found {shown(value)}")
     try:
         found = StructuralTags.model_validate(value).constraint(field)
     except ValidationError as error:

@@ -297,6 +297,17 @@ ASKED_TO_THINK: list[Any] = [
     (ChatCompletionRequest, {"chat_template_kwargs": {"enable_thinking": False}}, "False"),
     (ResponsesRequest, {"reasoning": {"effort": "low", "summary": "auto"}}, "low"),
     (TokenizeRequest, {"enable_thinking": False}, "False"),
+    (TokenizeRequest, {"reasoning_effort": "none"}, "Falsenone"),
+    (ChatCompletionRequest, {"reasoning": {"effort": "low", "max_tokens": 9}}, "low"),
+    (ChatCompletionRequest, {"reasoning": {"effort": "none"}}, "Falsenone"),
+    (ChatCompletionRequest, {"reasoning": {"enabled": True}}, "True"),
+    (ChatCompletionRequest, {"reasoning": {"enabled": False, "exclude": True}}, "False"),
+    (ChatCompletionRequest, {"reasoning": {"effort": "high"}, "reasoning_effort": "low"}, "low"),
+    (ChatCompletionRequest, {"reasoning": {"enabled": True}, "enable_thinking": False}, "False"),
+    (ChatCompletionRequest, {"reasoning_effort": "none", "enable_thinking": True}, "Truenone"),
+    (ChatCompletionRequest, {"thinking": {"type": "disabled"}}, "False"),
+    (ResponsesRequest, {"reasoning": {"enabled": False}}, "False"),
+    (MessagesRequest, {"reasoning": {"effort": "low"}}, "low"),
 ]
 
 

@@ -14,7 +14,7 @@ from raylax.proto.anthropic import messages as a
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.proto.client.errors import kinds
 from raylax.proto.errors import RaylaxError
-from raylax.proto.openai import chat, structure
+from raylax.proto.openai import chat, prompting, structure
 from raylax.proto.openai import tools as chat_tools
 from raylax.proto.openai.batches.batch import BatchRequest, ExpiresAfter
 from raylax.proto.openai.body import StrictModel
@@ -91,7 +91,7 @@ WHERE: dict[type[StrictModel], str] = {
     items.ReasoningItem: "reasoning of responses",
     items.ReasoningText: "texts of reasoning of responses",
     request.TextConfig: "`text`",
-    request.Reasoning: "`reasoning`",
+    prompting.Reasoning: "`reasoning`",
     a.InputMessage: "messages of messages",
     a.Text: "texts of messages",
     a.ToolUse: "calls of messages",
@@ -100,7 +100,7 @@ WHERE: dict[type[StrictModel], str] = {
     a.ToolResult: "results of messages",
     a.Tool: "tools of messages",
     a.ToolChoice: "`tool_choice` of messages",
-    a.Thinking: "`thinking`",
+    prompting.Thinking: "`thinking`",
     a.OutputConfig: "`output_config`",
     ExpiresAfter: "`expires_after`, `output_expires_after`",
 }

@@ -36,7 +36,8 @@ Part = Annotated[
     Discriminator(
         kind_of,
         custom_error_type="part",
-        custom_error_message="only parts of type input_text, output_text and refusal are supported",
+        custom_error_message="only parts of type input_text, output_text and refusal are "
+        "supported: the models here read text alone",
     ),
 ]
 Content = str | Annotated[list[Part], BoundedList(chat.MOST_PARTS)]

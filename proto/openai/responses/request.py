@@ -9,7 +9,7 @@ from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import chat, fields
 from raylax.proto.openai.body import BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable, only
-from raylax.proto.openai.prompting import PromptFields, ThinkingFields
+from raylax.proto.openai.prompting import ThinkingFields
 from raylax.proto.openai.responses.choice import ToolChoice
 from raylax.proto.openai.responses.choice import for_chat as choice_for_chat
 from raylax.proto.openai.responses.items import (
@@ -42,14 +42,7 @@ class TextConfig(StrictModel):
     format: TextConfigFormat | None = None
 
 
-class Reasoning(StrictModel):
-    """How much the model is to think."""
-
-    not_here: ClassVar[FieldTable] = fields.REASONING
-    effort: Annotated[str, Field(max_length=64)] | None = None
-
-
-class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
+class ResponsesRequest(CommonFields, ThinkingFields):
     """A body of /v1/responses. What was said before is in `input`, or kept."""
 
     not_here: ClassVar[FieldTable] = fields.RESPONSES
@@ -66,7 +59,6 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
     parallel_tool_calls: bool = True
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] = {}
     text: TextConfig | None = None
-    reasoning: Reasoning | None = None
     truncation: Annotated[Literal["disabled"], only(fields.NOT_CUT, "disabled")] = "disabled"
     include: list[Annotated[Included, only(fields.NOT_INCLUDED, *get_args(Included))]] = []
 
@@ -91,13 +83,6 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
     def _chat_tools(self) -> list[Tool]:
         return [one.tool.for_chat(one.path, one.namespace) for one in callable_ones(self.tools)]
 
-    @property
-    def effort(self) -> str | None:
-        """How much the model is to think, by either of the fields that say so."""
-        if self.reasoning_effort is None and self.reasoning is not None:
-            return self.reasoning.effort
-        return self.reasoning_effort
-
     def _constraints(self) -> Iterator[Constraint]:
         yield from self._forms()
         yield from super()._constraints()
@@ -109,10 +94,9 @@ class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
             yield from () if found is None else (found,)
 
     def for_chat(self) -> chat.ChatCompletionRequest:
-        prompt = {**self.prompt_fields(), "reasoning_effort": self.effort}
         made = chat.ChatCompletionRequest(
             **self.common(),
-            **prompt,
+            **self.prompt_fields(),
             **self.thinking_fields(),
             messages=list(self._messages()),
             max_tokens=self.max_output_tokens,

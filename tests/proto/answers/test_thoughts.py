@@ -122,6 +122,8 @@ def test_grpc(frontend: Frontend) -> None:
     [
         ({}, THOUGHT, "So: "),
         ({"include_reasoning": False}, None, "So: "),
+        ({"reasoning": {"exclude": True}}, None, "So: "),
+        ({"reasoning": {"exclude": False}}, THOUGHT, "So: "),
         ({"separate_reasoning": False}, None, "<think>I must look.</think> So: "),
     ],
 )
@@ -198,8 +200,12 @@ def test_a_thought_may_have_a_limit(
         type(made.tokenizer), "encode",
         lambda self, text, *more: known.get(text) or encode(self, text, *more),
     )  # fmt: skip
-    for name in ("thinking_budget", "thinking_token_budget"):
-        fields: dict[str, Any] = {name: 7}
+    asked: list[dict[str, Any]] = [
+        {"thinking_budget": 7}, {"thinking_token_budget": 7}, {"reasoning": {"max_tokens": 7}},
+        {"thinking": {"type": "enabled", "budget_tokens": 7}},
+        {"thinking_budget": 7, "reasoning": {"max_tokens": 9}},
+    ]  # fmt: skip
+    for fields in asked:
         (request,) = call_of(made, **fields).requests
         assert request.sampling.thinking == ThinkingLimit(7, opened_by, 5, (5,))
     assert call_of(made).requests[0].sampling.thinking is None
