@@ -10,12 +10,12 @@ from typing import Any, Literal, Self, get_args
 
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
+from raylax.worker.itl_targets import TargetsMs, completed, fault_of
 from raylax.worker.opt_flags import RULE as OPT_FLAGS
 from raylax.worker.opt_flags import flags_of
 from raylax.worker.option_rules import (
     COUNT,
     COUNT_OR_ALL,
-    DURATION_OR_AUTO,
     PAGE,
     PATHS,
     POSITIVE,
@@ -149,12 +149,13 @@ class EngineConfig:
     """Whose state an embedding is: the last token's, a mean over all, or (cls) the first token's.
     auto: as the files of sentence-transformers say, else the last one's. For a mean, and for the
     first token, all of a text is computed, whatever the prefix cache has of it."""
-    target_itl_ms: float | Literal["auto"] = option("auto", DURATION_OR_AUTO)
+    target_itl_ms: TargetsMs = "auto"
     """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
-    eighth of its time at least. auto: three times what its decodes take alone, as it was learned of
-    this machine, and any while eight or more wait for their first tokens. 0: any, steps are as full
-    as they may be. Where only requests of the class low decode, a step may take three times as
-    long."""
+    eighth of its time at least. One value, or one for each class, as {high: 30, low: 500}: of those
+    that decode in a step the strictest holds, and who is left out has auto. auto: three times what
+    its decodes take alone, as it was learned of this machine, and any while eight or more wait for
+    their first tokens. 0: any, steps are as full as they may be. Where one value, or auto, is for
+    all, a step in which only requests of the class low decode may take three times as long."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, OPT)
@@ -187,6 +188,9 @@ class EngineConfig:
             value, rule = getattr(self, each.name), rule_of(each)
             if rule is not None and not rule.holds(value):
                 raise ConfigError(rule.error.format(name=each.name, value=value))
+        if (fault := fault_of("target_itl_ms", self.target_itl_ms)) is not None:
+            raise ConfigError(fault)
+        object.__setattr__(self, "target_itl_ms", completed(self.target_itl_ms))
         for name in ("model", "model_lib"):
             object.__setattr__(self, name, path_text(name, getattr(self, name)))
         if (library := self.model_lib or "").startswith("mock:") and library != ECHO:

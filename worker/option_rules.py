@@ -43,10 +43,6 @@ POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
 )
-DURATION_OR_AUTO = Rule(
-    lambda value: value == "auto" or (type(value) in (float, int) and 0 <= value < float("inf")),
-    "{name} must be auto, or a number of milliseconds, 0 or more, found {value!r}",
-)
 COUNT = Rule(
     lambda value: value is None or (type(value) is int and 0 <= value < 2**31),
     "{name} must be a whole number, found {value!r}",

@@ -15,6 +15,7 @@ from raylax.proto.parsers.tools.formats import AUTO, TOOL_PARSERS
 from raylax.proto.text.judging import RERANKERS
 from raylax.router.policies import DEFAULT, POLICIES
 from raylax.worker.config import ECHO, EngineConfig, Mode
+from raylax.worker.itl_targets import MOST_MS
 
 DEMO_MODEL = "demo"
 
@@ -42,7 +43,7 @@ class ModelSettings(Section):
     """Until the first token, of 99 % of the requests. Workers are added for it, and who would wait
     longer is refused (`limits.refuse_late`); null: a backlog of a second is too long, and nobody is
     refused for it."""
-    itl_p99_ms: float | None = Field(None, gt=0)
+    itl_p99_ms: float | None = Field(None, gt=0, le=MOST_MS)
     """Between two tokens, the mean of an answer. Workers are added for it, and prefills leave the
     steps of others so short (`engine.target_itl_ms`, if that is not set); null: ten steps of an
     empty batch, and `engine.target_itl_ms` is auto."""

@@ -17,8 +17,9 @@ from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Load, Priority
-from raylax.worker.scheduling.decision.prefill_budget import prefill_budget, step_target
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime
+from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
+from raylax.worker.scheduling.decision.targets import Targets
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime
 
 
 class SimulatedState(NamedTuple):
@@ -40,6 +41,7 @@ class SimulatedEngine:
     def __init__(self, profile: Profile) -> None:
         self.profile, self._step_time = profile, profile.step_time
         self._prefill_time = PrefillTime(profile.b)
+        self._targets = Targets(normal=profile.itl_s)
         self.pages = Pages(profile.kv)
         self.waiting: deque[SimulatedSequence] = deque()
         self.running: dict[str, SimulatedSequence] = {}  # in order of admission
@@ -122,7 +124,7 @@ class SimulatedEngine:
         """Tokens of prefill that a step may have beside those who decode."""
         most, classes = self.profile.budget - decoding, {Priority.NORMAL} if decoding else ()
         quiet_s = self._step_time.seconds(0, decoding, context)
-        target_s = step_target(quiet_s, self.profile.itl_s, classes)
+        target_s = self._targets.for_step(quiet_s, classes)
         return prefill_budget(quiet_s, self._prefill_time, decoding, 0, target_s, most).tokens
 
     def _fill(self, room: int) -> int:

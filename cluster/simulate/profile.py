@@ -13,6 +13,7 @@ from typing import Any, Self
 from raylax.cluster.address import ask, understood
 from raylax.cluster.errors import UserError
 from raylax.proto.vocabulary import StepTime
+from raylax.worker.scheduling.decision.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Profile:
     sequences: int
     """Sequences that run at once."""
     itl_s: float | None = None
-    """Seconds that a step with decodes may take; null: by what the decodes take; 0: any."""
+    """Seconds that a step with decodes may take, which are all of the class normal; null: by what
+    they take; 0: any."""
 
     def __post_init__(self) -> None:
         if min(self.a, self.c, self.d) < 0 or self.b <= 0:
@@ -52,13 +54,13 @@ class Profile:
         load, config = worker["load"], worker["engine_config"]
         if not load["pace"]["b"]:
             raise ValueError(f"{worker['worker_id']} has not learned its pace: send it requests")
-        kv, itl_ms = load["pages_total"] * config["kv_cache_page_size"], config["target_itl_ms"]
+        kv = load["pages_total"] * config["kv_cache_page_size"]
         return cls(
             **load["pace"],
             budget=load["step_tokens"],
             kv=kv,
             sequences=config["max_num_sequence"],
-            itl_s=None if itl_ms == "auto" else itl_ms / 1000,
+            itl_s=Targets.of(config["target_itl_ms"]).normal,
         )
 
     def as_json(self) -> str:

@@ -26,13 +26,13 @@ from raylax.worker.scheduling.branches import Branch, branched, drop
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decider import Decider, running_candidates
 from raylax.worker.scheduling.decision.cuts import CutNotes
-from raylax.worker.scheduling.decision.prefill_time import NO_PAST
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.grammars import follow_grammars
 from raylax.worker.scheduling.drafting.verification import verify
 from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, past_of, work_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, read_states
+from raylax.worker.scheduling.pace.prefill_time import NO_PAST
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan

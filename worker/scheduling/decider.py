@@ -8,18 +8,16 @@ from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
-from raylax.worker.scheduling.decision.prefill_time import NO_PAST, Past
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.decision.sharing import Filling, is_filled_by_others
-from raylax.worker.scheduling.decision.step_time import StepTimeModel
+from raylax.worker.scheduling.decision.targets import is_saturated
 from raylax.worker.scheduling.holdings import Holdings
+from raylax.worker.scheduling.pace.prefill_time import NO_PAST, Past
+from raylax.worker.scheduling.pace.step_time import StepTimeModel
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
 from raylax.worker.speculation.row_cost import weighed_rows
 
-MANY, FEW = 8, 2
-"""Sequences that wait for their first tokens, from which on an engine is saturated, and until it no
-longer is: short steps decode fewer at once, and so an engine makes less of them."""
 MOST_PREEMPTED = 2
 """Times after which one of the lowest class gives way to the highest no more."""
 
@@ -58,11 +56,12 @@ class Decider:
     def limits_of(self, running: list[Candidate]) -> StepLimits:
         """Those of the next step: where nobody has set a target between two tokens, an engine that
         is saturated has none."""
-        if self.limits.itl_s is not None:
+        targets = self.limits.itl_s
+        if None not in targets:
             return self.limits
         first = sum([one.phase is PREFILL for one in running]) + self.roster.waiting.ready
-        self.saturated = first >= (FEW if self.saturated else MANY)
-        return replace(self.limits, itl_s=0.0) if self.saturated else self.limits
+        self.saturated = is_saturated(first, self.saturated)
+        return replace(self.limits, itl_s=targets.without_auto) if self.saturated else self.limits
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service. Behind as many as there are seats, all of whom wait for

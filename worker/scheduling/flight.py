@@ -9,7 +9,7 @@ from typing import Protocol
 from raylax.kernels.model import PendingStep
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.branches import Branch
-from raylax.worker.scheduling.decision.prefill_time import NO_PAST, Past, pairs
+from raylax.worker.scheduling.pace.prefill_time import NO_PAST, Past, pairs
 from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work
 

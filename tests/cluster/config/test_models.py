@@ -61,3 +61,12 @@ def test_a_setting_with_the_name_of_the_engines_reaches_it(name: str) -> None:
     config = ClusterConfig.model_validate({name: values[name]})
 
     assert getattr(config.engine_config(1), name) == values[name]
+
+
+def test_each_class_may_have_a_target_of_its_own() -> None:
+    """Else all have that of the model, if there is one."""
+    of_classes = {"itl_p99_ms": 40, "engine": {"target_itl_ms": {"low": 500}}}
+    engine = ClusterConfig.model_validate(of_classes).engine_config(1)
+
+    assert engine.target_itl_ms == {"high": "auto", "normal": "auto", "low": 500}
+    assert ClusterConfig(itl_p99_ms=40).engine_config(1).target_itl_ms == 40

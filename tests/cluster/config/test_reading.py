@@ -75,6 +75,9 @@ def test_flags_win_over_the_file(file: Path) -> None:
         ("schedule: [{cron: 0 8 * * *, replicas: 9}]", "must be at most max_replicas=1, found 9"),
         ("ttft_p99_ms: 0", "ttft_p99_ms: Input should be greater than 0, found 0"),
         ("itl_p99_ms: fast", "itl_p99_ms: Input should be a valid number"),
+        ("itl_p99_ms: .inf", "itl_p99_ms: Input should be less than or equal to 3600000, found"),
+        ("engine: {target_itl_ms: -1}", "must be auto, or a number of milliseconds from 0 to 36"),
+        ("engine: {target_itl_ms: {hihg: 3}}", "target_itl_ms: unknown class 'hihg'; did you mean"),
         ("scaling_weight: -1", "scaling_weight: Input should be greater than 0, found -1"),
         ("scaling_cost: 0", "scaling_cost: Input should be greater than 0, found 0"),
         ("engine: {quantization: q0f32}", "engine.quantization: write it as quantization, at the"),
@@ -254,10 +257,12 @@ def test_any_key_of_the_file_can_be_set(tmp_path: Path) -> None:
     file = tmp_path / "raylax.yaml"
     file.write_text("{port: 1, replicas: 2, engine: {max_waiting: 7, threads: 3}}")
     assignments = ["port=2", "replicas=3", "engine.threads=5", "engine.additional_models=[a, b=c]"]
+    assignments += ["engine.target_itl_ms.low=500"]
     config = read_config(file, {"replicas": 4}, assignments)
 
     assert (config.port, config.replicas) == (2, 4)
     engine = {"max_waiting": 7, "threads": 5, "additional_models": ["a", "b=c"]}
+    engine["target_itl_ms"] = {"low": 500}
     assert config.engine == engine
 
 

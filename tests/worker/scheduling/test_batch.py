@@ -2,15 +2,25 @@
 
 import pytest
 
-from raylax.proto.vocabulary import Cuts, Delta, Fault, Finish, Request, Sampling, StepTime
+from raylax.proto.vocabulary import (
+    Cuts,
+    Delta,
+    Fault,
+    Finish,
+    Priority,
+    Request,
+    Sampling,
+    StepTime,
+)
+from raylax.worker.itl_targets import TargetsMs
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.sampling.sampler import single_threaded
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decision.prefill_budget import TIMES_QUIET
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime
 from raylax.worker.scheduling.decision.scheduler import StepLimits
-from raylax.worker.scheduling.decision.step_time import Times
+from raylax.worker.scheduling.decision.targets import TIMES_QUIET, Targets
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime
+from raylax.worker.scheduling.pace.step_time import Times
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work, make_plan
@@ -26,6 +36,9 @@ from tests.support.counting_model import (
     tokens,
     without_numbers,
 )
+
+KNOWN = Times(StepTime(a=0.01, c=0.002), PrefillTime(token=0.001), 512, decoded=True)
+"""12 ms for one that decodes, and 1 ms more for each token of a prompt."""
 
 
 def test_decodes_and_a_prefill_in_one_step() -> None:
@@ -68,9 +81,10 @@ def test_in_turns_a_long_prompt_takes_every_other_step() -> None:
 def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
     """Where somebody waits for the next token it is computed in chunks for which the target has
     time, else by full steps."""
-    model, limits = Poison(), StepLimits(512, 4, itl_s=0.05)  # it fails for none: it remembers
+    model = Poison()  # it fails for none: it remembers
+    limits = StepLimits(512, 4, itl_s=Targets.of(50))
     made = Batch(Roster(PagePool(256), lambda: 0.0), limits, model)
-    made.decider.step_time.times = Times(StepTime(a=0.01, c=0.002), PrefillTime(token=0.001))
+    made.decider.step_time.times = KNOWN
     made.roster.add(ask("alone", tuple(range(700)), 6))
     for _ in range(2):
         made.step()
@@ -80,27 +94,44 @@ def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
     assert model.tokens_of_steps == [512, 188, 1 + 38, 1 + 38, 1 + 24, 2, 1]
 
 
-def knowing(itl_s: float | None) -> Batch:
-    """One with this target, that has learned what steps take: 12 ms for one that decodes, and 1 ms
-    more for each token of a prompt."""
-    made = Batch(Roster(PagePool(256), lambda: 0.0), StepLimits(64, 4, itl_s=itl_s), count)
-    made.decider.step_time.times = Times(StepTime(a=0.01, c=0.002), PrefillTime(token=0.001))
+def test_each_class_has_a_target_of_its_own() -> None:
+    """Of those that decode in a step the strictest holds; where only low ones do, a step may be as
+    long as they let it."""
+    model = Poison()  # it fails for none: it remembers
+    limits = StepLimits(512, 4, itl_s=Targets.of({"high": 22.5, "normal": 42.5, "low": 112.5}))
+    made = Batch(Roster(PagePool(256), lambda: 0.0), limits, model)
+    made.decider.step_time.times = KNOWN._replace(step=StepTime(a=0.012))
+    for priority, answer in zip(Priority, (3, 5, 7), strict=True):
+        request = Request(priority.name, (1,), answer, GREEDY, priority=priority)
+        made.roster.add(Sequence(request))
+    made.step()
+    made.roster.add(ask("long", tuple(range(100, 500)), 2))
+    run(made)
+
+    assert model.tokens_of_steps == [3, *[3 + 10] * 2, *[2 + 30] * 2, *[1 + 100] * 2, 120, 1]
+
+
+def knowing(target_ms: TargetsMs) -> Batch:
+    """One with this target, that has learned what steps take."""
+    limits = StepLimits(64, 4, itl_s=Targets.of(target_ms))
+    made = Batch(Roster(PagePool(256), lambda: 0.0), limits, count)
+    made.decider.step_time.times = KNOWN
     return made
 
 
 @pytest.mark.parametrize(
-    ("itl_s", "cuts"),
+    ("target_ms", "cuts"),
     [
-        (0.0, None),
-        (9.0, None),
-        (0.0225, Cuts(10, 9, 0.0225, 0)),  # 10 tokens in each step
-        (None, Cuts(6, 5, 0.012 * TIMES_QUIET, 0)),  # 18 tokens
-        (0.001, Cuts(99, 99, 0.001, 99)),  # an eighth: 1.7 ms; the last one counts as a decode
+        (0, None),
+        (9000, None),
+        (22.5, Cuts(10, 9, 0.0225, 0)),  # 10 tokens in each step
+        ("auto", Cuts(6, 5, 0.012 * TIMES_QUIET, 0)),  # 18 tokens
+        (1, Cuts(99, 99, 0.001, 99)),  # an eighth: 1.7 ms; the last one counts as a decode
     ],
 )
-def test_who_asks_hears_how_a_prompt_was_cut(itl_s: float | None, cuts: Cuts | None) -> None:
+def test_who_asks_hears_how_a_prompt_was_cut(target_ms: TargetsMs, cuts: Cuts | None) -> None:
     """With its first token; of who was not cut nothing is said."""
-    made = knowing(itl_s)
+    made = knowing(target_ms)
     made.roster.add(ask("talks", (1,), 200))
     made.step()
     made.roster.add(ask("long", tuple(range(100, 200)), 2))
@@ -158,8 +189,8 @@ def test_who_waits_for_pages_does_not_wait_for_one_who_has_left() -> None:
 
 def test_of_a_target_that_nobody_has_set_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Deep in a prompt what is read of it takes more than the target leaves."""
-    made = knowing(None)
-    made.decider.step_time.times = Times(StepTime(a=0.01, d=1e-3), PrefillTime(token=0.001))
+    made = knowing("auto")
+    made.decider.step_time.times = KNOWN._replace(step=StepTime(a=0.01, d=1e-3))
     made.roster.add(ask("talks", (1,), 200))
     made.step()
     made.roster.add(ask("long", tuple(range(100, 400)), 2))
@@ -171,7 +202,7 @@ def test_of_a_target_that_nobody_has_set_nothing_is_told(caplog: pytest.LogCaptu
 
 def test_a_target_that_cannot_be_kept_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """With what is possible; and everybody is served."""
-    made = knowing(0.001)
+    made = knowing(1)
     for prompt in range(3):
         made.roster.add(ask(f"talks{prompt}", (1, 2, 3), 40))
         made.step()
@@ -179,8 +210,9 @@ def test_a_target_that_cannot_be_kept_is_told_once(caplog: pytest.LogCaptureFixt
 
     assert len(said) == 3
     assert [record.getMessage() for record in caplog.records] == [
-        "target_itl_ms=1 cannot be kept while 1 sequences decode: beside a prompt a step takes "
-        "13.7 ms at least, of which the prompt has an eighth. Serving goes on like that"
+        "target_itl_ms=1 for high, normal cannot be kept while 1 sequences decode: beside a prompt "
+        "a step takes 13.7 ms at least, of which the prompt has an eighth. Serving goes on like "
+        "that"
     ]
 
 

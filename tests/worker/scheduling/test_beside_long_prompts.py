@@ -11,11 +11,13 @@ from raylax.kernels.model import StepOutput
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.decision.targets import NO_TARGETS, Targets
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.counting_model import Clock, ask, count
 
 SHORT, LONG = 32, 3500
+AUTO = Targets.of("auto")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class Machine:
     def quiet(self, length: int) -> float:
         """Of a step with one stream of this length."""
         return self.step + self.row + self.read * length
+
+    def alone(self, length: int) -> float:
+        """Of a prompt of this length in full steps, beside nobody."""
+        steps = -(-length // self.most)
+        read = self.read * (length + steps * self.most / 2) * steps / 2
+        return self.step * steps + read + self.token * length + self.pair * length**2 / 2
 
     def seconds(self, plan: StepPlan) -> float:
         batch = plan.batch
@@ -63,12 +71,12 @@ class Rig:
     """An engine on a machine, that says when each token came."""
 
     machine: Machine
-    itl_s: float | None
+    targets: Targets
     came: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock, self.rng = Clock(), random.Random(1)
-        limits = StepLimits(self.machine.most, 16, itl_s=self.itl_s)
+        limits = StepLimits(self.machine.most, 16, itl_s=self.targets)
         self.batch = Batch(Roster(PagePool(4096), self.clock), limits, self.run)
 
     def run(self, plan: StepPlan) -> StepOutput:
@@ -122,8 +130,8 @@ class Rig:
 def test_a_stream_keeps_its_pace(machine: Machine, prompts: int) -> None:
     """Within three times its quiet one, where full steps would be many times that; and the last
     first token of the prompts comes no later than it has to."""
-    full, before = Rig(machine, 0.0).beside(prompts)
-    cut, after = Rig(machine, None).beside(prompts)
+    full, before = Rig(machine, NO_TARGETS).beside(prompts)
+    cut, after = Rig(machine, AUTO).beside(prompts)
 
     assert full > 9
     assert cut <= 3
@@ -133,4 +141,23 @@ def test_a_stream_keeps_its_pace(machine: Machine, prompts: int) -> None:
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 def test_a_busy_engine_is_as_fast_as_with_full_steps(machine: Machine) -> None:
     """Where many wait for their first tokens, they go before the pace of a few."""
-    assert Rig(machine, None).busy() * 0.97 <= Rig(machine, 0.0).busy()
+    assert Rig(machine, AUTO).busy() * 0.97 <= Rig(machine, NO_TARGETS).busy()
+
+
+@pytest.mark.parametrize("prompt", [1, SHORT, 300])
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_an_engine_that_knows_no_pace_stalls_no_stream_either(
+    machine: Machine, prompt: int
+) -> None:
+    """Whatever it has computed of prompts: it learns what decodes take alone, begins with a small
+    chunk, and chunks grow. From the first one on a stream keeps its pace."""
+    rig = Rig(machine, AUTO)
+    rig.ask("talks", prompt, 2000)
+    rig.step()
+    rig.ask("long", LONG, 1)
+    while not rig.came["long"]:
+        rig.step()
+    gaps = [b - a for a, b in pairwise(rig.came["talks"])]
+
+    assert max(gaps) < 3.2 * machine.quiet(prompt + len(gaps))
+    assert rig.clock.now - 100 <= 1.2 * machine.later * machine.alone(LONG)

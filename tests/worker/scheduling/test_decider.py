@@ -5,10 +5,12 @@ import pytest
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Priority, Request
+from raylax.worker.itl_targets import TargetsMs
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decider import FEW, MANY, MOST_PREEMPTED, Decider
+from raylax.worker.scheduling.decider import MOST_PREEMPTED, Decider
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.decision.targets import FEW, MANY, Targets
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -165,24 +167,26 @@ def test_it_learns_what_rows_cost_in_their_tiles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("itl_s", "waiting", "before", "saturated"),
+    ("target_ms", "waiting", "before", "saturated"),
     [
-        (None, MANY, False, True),
-        (None, MANY - 1, False, False),
-        (None, MANY - 1, True, True),
-        (None, FEW, True, True),
-        (None, FEW - 1, True, False),
-        (0.05, MANY, False, False),  # a target that was set holds
-        (0.0, MANY, False, False),
+        ("auto", MANY, False, True),
+        ("auto", MANY - 1, False, False),
+        ("auto", MANY - 1, True, True),
+        ("auto", FEW, True, True),
+        ("auto", FEW - 1, True, False),
+        (50, MANY, False, False),  # a target that was set holds
+        (0, MANY, False, False),
+        ({"high": 30, "normal": "auto", "low": 500}, MANY, False, True),
     ],
 )
 def test_steps_are_full_while_many_wait_for_their_first_tokens(
-    itl_s: float | None, waiting: int, before: bool, saturated: bool
+    target_ms: TargetsMs, waiting: int, before: bool, saturated: bool
 ) -> None:
     """From many on until there are few: so streams of an engine that fills up change their pace
     seldom."""
-    decider = Decider(Roster(PagePool(64)), StepLimits(64, 16, itl_s=itl_s), saturated=before)
+    targets = Targets.of(target_ms)
+    decider = Decider(Roster(PagePool(64)), StepLimits(64, 16, itl_s=targets), saturated=before)
     for number in range(waiting):
         decider.roster.add(urgent(f"r{number}", 100 * number, Priority.NORMAL))
 
-    assert decider.limits_of([]).itl_s == (0.0 if saturated else itl_s)
+    assert decider.limits_of([]).itl_s == (targets.without_auto if saturated else targets)

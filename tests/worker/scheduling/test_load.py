@@ -6,10 +6,11 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime
 from raylax.worker.scheduling.decision.scheduler import StepLimits
-from raylax.worker.scheduling.decision.step_time import Times
+from raylax.worker.scheduling.decision.targets import Targets
 from raylax.worker.scheduling.load import load_of
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime
+from raylax.worker.scheduling.pace.step_time import Times
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.counting_model import COMMON, VOCAB, Clock, ask, batch, count, run
@@ -102,8 +103,10 @@ def test_where_decodes_fill_a_step_there_will_be_room() -> None:
 def test_the_room_for_prefills_is_what_the_target_leaves() -> None:
     """All of a step where nobody decodes, then as many as the next step will have: routers expect
     the first token by it."""
-    made = Batch(Roster(PagePool(256), Clock()), StepLimits(512, 4, itl_s=0.05), count)
-    made.decider.step_time.times = Times(StepTime(a=0.01, c=0.002), PrefillTime(token=0.001))
+    limits = StepLimits(512, 4, itl_s=Targets.of(50))
+    made = Batch(Roster(PagePool(256), Clock()), limits, count)
+    known = StepTime(a=0.01, c=0.002), PrefillTime(token=0.001)
+    made.decider.step_time.times = Times(*known, 512, decoded=True)
     alone = load_of(made).prefill_room
     made.roster.add(ask("talks", tuple(range(20)), 6))
     made.step()

@@ -26,6 +26,7 @@ from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.decision.targets import Targets
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
@@ -94,7 +95,7 @@ def assemble(
         sizes.drafted,
         config.prefill_mode == "chunked",
         model.tile_rows,
-        None if config.target_itl_ms == "auto" else config.target_itl_ms / 1000,
+        Targets.of(config.target_itl_ms),
     )
     parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
     if echoes:

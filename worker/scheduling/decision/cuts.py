@@ -4,6 +4,7 @@ and who runs the engine hears of a target that cannot be kept."""
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 
 from raylax.worker.scheduling.decision.prefill_budget import Budget
 from raylax.worker.scheduling.decision.scheduler import StepLimits
@@ -32,17 +33,19 @@ class CutNotes:
         cut = budget is not None and decodes + budget.tokens < limits.tokens
         for one, count in prefills:
             one.prefill_steps += 1
-            if cut and budget is not None and count < one.pending:
+            if cut and budget is not None and count < one.pending and budget.target_s < inf:
                 one.was_cut(budget.target_s, budget.floor)
-        if prefills and limits.itl_s and budget is not None and budget.floor:
-            self._tell(decodes, budget, limits)
+        if prefills and budget is not None and budget.floor:
+            self._tell(decodes, budget, limits.itl_s.set_for(budget.target_s))
 
-    def _tell(self, decodes: int, budget: Budget, limits: StepLimits) -> None:
-        if budget.least_s < AGAIN * self._told_s:
+    def _tell(self, decodes: int, budget: Budget, classes: list[str]) -> None:
+        """`classes`: for whom somebody has set that target."""
+        if not classes or budget.least_s < AGAIN * self._told_s:
             return
         self._told_s = budget.least_s
         log.warning(
-            "target_itl_ms=%.3g cannot be kept while %d sequences decode: beside a prompt a step "
-            "takes %.3g ms at least, of which the prompt has an eighth. Serving goes on like that",
-            1000 * (limits.itl_s or 0.0), decodes, 1000 * budget.least_s,
+            "target_itl_ms=%.3g for %s cannot be kept while %d sequences decode: beside a prompt a "
+            "step takes %.3g ms at least, of which the prompt has an eighth. Serving goes on like "
+            "that",
+            1000 * budget.target_s, ", ".join(classes), decodes, 1000 * budget.least_s,
         )  # fmt: skip

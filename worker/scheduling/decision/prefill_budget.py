@@ -1,28 +1,27 @@
 """How many prefill tokens a step may hold beside those who decode: as many as keep their next
-token within the target between two tokens.
+token within the target between two tokens (`targets.py`).
 
 A long prompt computed by full steps holds everybody's stream up for as long as those take. In
 smaller chunks it costs the streams a part of each step, and its own first token comes later by what
 the decodes take of those steps. It never starves: where decodes alone are near the target, or
 beyond it, prefills have a part of the step all the same.
+
+An engine that knows no pace decodes alone once, begins with a small chunk, and what it has learned
+of chunks is believed of those twice as long.
 """
 
-from collections.abc import Collection
 from math import inf
 from typing import NamedTuple
 
-from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime
 
-TIMES_QUIET = 2.5
-"""So many times what its decodes alone take may a step take, where no target is set: three times,
-less what steps differ from what is expected of them."""
-TIMES_LOW = 3.0
-"""So many times the target where only the lowest class waits for tokens: nobody reads along."""
 LEAST_PART = 0.125
 """Of a step's time is the prefills', whatever the target."""
-UNKNOWN = 64
-"""Tokens, while it is not known what they take."""
+UNKNOWN = 16
+"""Tokens, while it is not known what they take: a few, so that a stream hardly notices them on the
+slowest machine, and a full step is soon reached."""
+GROWTH = 2
+"""So many times the longest chunk that was tried may the next one be."""
 
 
 class Budget(NamedTuple):
@@ -37,15 +36,10 @@ class Budget(NamedTuple):
     """What the step takes then."""
 
 
-def step_target(
-    quiet_s: float, itl_s: float | None, waiting_for_tokens: Collection[Priority]
-) -> float:
-    """Seconds that a step may take, whose decodes alone take `quiet_s`. `itl_s`: what was set; 0:
-    as long as it likes; None: by what those take. `waiting_for_tokens`: the classes that decode."""
-    if itl_s == 0 or not waiting_for_tokens or (itl_s is None and not quiet_s):
-        return inf
-    target_s = TIMES_QUIET * quiet_s if itl_s is None else itl_s
-    return target_s * (TIMES_LOW if min(waiting_for_tokens) is Priority.LOW else 1.0)
+def within_reach(most: int, tried: int) -> int:
+    """Tokens, `most` at most, of which it can be said what they take, where so many were tried at
+    once."""
+    return min(most, max(UNKNOWN, GROWTH * tried))
 
 
 def prefill_budget(

@@ -5,7 +5,8 @@ new ones in order of service, whole or in chunks, while tokens, seats and pages 
 decodes need more pages than there are, the sequence admitted last, of the lowest class, gives its
 pages back and is computed again later (its tokens stay the same: law 1).
 
-Prefills fill a step as far as a target between two tokens lets them (`prefill_budget.py`).
+Prefills fill a step as far as a target between two tokens lets them (`prefill_budget.py`); one step
+has none, in which it is learned what decodes take alone.
 
 Where steps are chunked, decodes and prefills take turns: a prefill that comes waits for one step
 of the decodes, and those for one chunk.
@@ -28,9 +29,10 @@ from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import ALONE, Division, divided
 from raylax.worker.scheduling.decision.drafts import with_drafts
 from raylax.worker.scheduling.decision.giving_way import giving_way, pages, pending, sums
-from raylax.worker.scheduling.decision.prefill_budget import Budget, prefill_budget, step_target
+from raylax.worker.scheduling.decision.prefill_budget import Budget, prefill_budget, within_reach
 from raylax.worker.scheduling.decision.short_steps import Piece, short_step
-from raylax.worker.scheduling.decision.step_time import NOTHING_KNOWN, Times
+from raylax.worker.scheduling.decision.targets import NO_TARGETS, Targets
+from raylax.worker.scheduling.pace.step_time import NOTHING_KNOWN, Times
 from raylax.worker.scheduling.sequence import DECODE, PREFILL
 from raylax.worker.speculation.row_cost import weighed_rows
 
@@ -50,9 +52,8 @@ class StepLimits:
     """Whether a step has decodes or prefills, and never both."""
     tile_rows: int = 1
     """Rows that are computed together."""
-    itl_s: float | None = 0.0
-    """Seconds that one with decodes and prefills may take; 0: any; None: by what the decodes take,
-    see `prefill_budget.py`."""
+    itl_s: Targets = NO_TARGETS
+    """How long one with decodes and prefills may take, for each class that decodes."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= self.tokens:
@@ -106,6 +107,8 @@ def schedule(
     context, classes = sum([one.computed for one in streams]), {one.priority for one in streams}
     beside = len(streams), context, classes
     budget = budget_of(*beside, begun[0].computed if begun else 0, limits, times)
+    if streams and not times.decoded and limits.itl_s.bind(classes):
+        budget = Budget(0)
     tokens = min(limits.tokens, rows + budget.tokens)
     admission = Admission(
         running, limits.sequences, available - needed, tokens, division, allowed.giving_way
@@ -140,11 +143,12 @@ def budget_of(
     """What prefills may have of a step beside so many of these classes that decode, with so many
     tokens in their pages; so many tokens stand `before` the first ones. Steps of prefills alone are
     as full as any."""
-    if limits.itl_s == 0 or not decodes:
+    if not decodes or not limits.itl_s.bind(classes):
         return Budget(limits.tokens)
     quiet_s = times.step.seconds(0, weighed_rows(decodes, limits.tile_rows), context)
-    target_s = step_target(quiet_s, limits.itl_s, classes)
-    size, read_s = (limits.tokens, limits.tile_rows), times.step.d * before
+    target_s = limits.itl_s.for_step(quiet_s, classes)
+    most, read_s = within_reach(limits.tokens, times.tried), times.step.d * before
+    size = most, limits.tile_rows
     return prefill_budget(quiet_s, times.prefill, decodes, before, target_s, *size, read_s)
 
 

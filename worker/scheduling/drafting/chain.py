@@ -19,7 +19,6 @@ from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.sampler import Sampler, single_threaded
-from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.drafting.base import (
     Seen,
     guessing,
@@ -27,6 +26,7 @@ from raylax.worker.scheduling.drafting.base import (
     others,
     proposal_of,
 )
+from raylax.worker.scheduling.pace.step_time import StepTimeModel
 from raylax.worker.scheduling.sequence import Sequence, ints
 
 SPARE = pages_for(MOST_DRAFTED + 1)

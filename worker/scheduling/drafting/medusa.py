@@ -13,7 +13,6 @@ from raylax.kernels.draws.rules import StepDraws
 from raylax.kernels.model import Floats, StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.sampler import Sampler
-from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.drafting.base import (
     Seen,
     guessing,
@@ -21,6 +20,7 @@ from raylax.worker.scheduling.drafting.base import (
     others,
     proposal_of,
 )
+from raylax.worker.scheduling.pace.step_time import StepTimeModel
 from raylax.worker.scheduling.sequence import Sequence
 
 

@@ -5,57 +5,17 @@ from math import inf
 
 import pytest
 
-from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.decision.prefill_budget import (
     LEAST_PART,
-    TIMES_LOW,
-    TIMES_QUIET,
     UNKNOWN,
     Budget,
     prefill_budget,
-    step_target,
+    within_reach,
 )
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime, pairs
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime, pairs
 
 MOST = 512
 TIME, DEEP = PrefillTime(token=1e-3), PrefillTime(token=1e-3, pair=1e-6)
-HIGH, NORMAL, LOW = Priority
-CLASSES = [
-    {one for one, there in zip(Priority, mask, strict=True) if there}
-    for mask in product((True, False), repeat=3)
-]
-
-
-@pytest.mark.parametrize(
-    ("quiet_s", "itl_s", "classes", "target_s"),
-    [
-        (0.010, None, {NORMAL}, 0.010 * TIMES_QUIET),
-        (0.010, None, {HIGH, LOW}, 0.010 * TIMES_QUIET),
-        (0.010, None, {LOW}, 0.010 * TIMES_QUIET * TIMES_LOW),
-        (0.0, None, {NORMAL}, inf),  # it is not known what they take
-        (0.010, None, set(), inf),  # nobody waits for the next token
-        (0.010, 0, {HIGH}, inf),
-        (0.0, 0.05, {NORMAL}, 0.05),
-        (0.9, 0.05, {HIGH}, 0.05),
-        (0.9, 0.05, {LOW}, 0.05 * TIMES_LOW),
-        (0.9, 0.05, set(), inf),
-    ],
-)
-def test_the_target_of_a_step(
-    quiet_s: float, itl_s: float | None, classes: set[Priority], target_s: float
-) -> None:
-    assert step_target(quiet_s, itl_s, classes) == pytest.approx(target_s)
-
-
-@pytest.mark.parametrize("classes", CLASSES)
-@pytest.mark.parametrize("itl_s", [None, 0.0, 1e-9, 0.02, 1e9])
-def test_no_class_waits_longer_for_a_lower_one(classes: set[Priority], itl_s: float | None) -> None:
-    """Who joins a step never makes it longer than it may be for those who are there."""
-    for joining in Priority:
-        both = step_target(0.01, itl_s, classes | {joining})
-
-        assert both <= step_target(0.01, itl_s, classes)
-        assert both <= step_target(0.01, itl_s, {joining})
 
 
 @pytest.mark.parametrize(
@@ -113,3 +73,20 @@ def test_every_budget_is_some_and_no_more_than_it_may_be(
     if most > tokens:  # and one tile more would be too much
         more = tokens + tile
         assert quiet_s + prefill.seconds(more, pairs(more, before)) > target_s
+
+
+@pytest.mark.parametrize(
+    ("most", "tried", "tokens"),
+    [
+        (512, 0, UNKNOWN),
+        (512, 1, UNKNOWN),
+        (512, UNKNOWN, 2 * UNKNOWN),
+        (512, 200, 400),
+        (512, 256, 512),
+        (512, 512, 512),
+        (8, 0, 8),
+    ],
+)
+def test_what_was_tried_tells_of_twice_as_much(most: int, tried: int, tokens: int) -> None:
+    """And a full step is reached from nothing in a few, however long it may be."""
+    assert within_reach(most, tried) == tokens

@@ -10,8 +10,8 @@ at everything, so one factor follows it fast. None of the numbers is ever negati
 from typing import NamedTuple
 
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.scheduling.decision.least_squares import LeastSquares
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime
+from raylax.worker.scheduling.pace.least_squares import LeastSquares
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime
 
 UNITS = (1.0, 8.0, 4096.0, 8.0, 8192.0)
 """Steps, sequences, tokens in their pages, prefill tokens and their pairs. So the fixed cost is
@@ -31,6 +31,10 @@ class Times(NamedTuple):
     step: StepTime = StepTime()
     prefill: PrefillTime = PrefillTime()
     """Of their prefills, by what stands before them: nearer than the mean that `step` has."""
+    tried: int = 0
+    """The most tokens of prefills that a step has had."""
+    decoded: bool = False
+    """There was a step without any: what decodes take alone is known."""
 
 
 NOTHING_KNOWN = Times()
@@ -43,8 +47,6 @@ class StepTimeModel:
         self._speed = 1.0
         """What a second of those below takes now."""
         self._step = LeastSquares(UNITS, FORGET)
-        self._decoded = False
-        """A step has told what decodes take."""
         self._tokens = self._pairs = 0.0
         """Of prefills lately."""
         self.times = NOTHING_KNOWN
@@ -60,9 +62,12 @@ class StepTimeModel:
     ) -> None:
         """A step took so many seconds; it reads `context` tokens of pages, and its prefills have so
         many `pairs`."""
-        prefill = self.times.prefill.seconds(prefill_tokens, pairs)
+        before, tried = self.times, max(self.times.tried, prefill_tokens)
+        decoded = before.decoded or not prefill_tokens
+        self.times = before._replace(tried=tried, decoded=decoded)
+        prefill = before.prefill.seconds(prefill_tokens, pairs)
         expected = self.value.seconds(0, decoding, context) + prefill
-        if known := bool(self._tokens) if prefill_tokens else self._decoded:
+        if known := bool(self._tokens) if prefill_tokens else before.decoded:
             seconds = min(seconds, MOST_TIMES * expected)
         if seconds <= 0.0:
             return  # a clock that does not move
@@ -71,11 +76,9 @@ class StepTimeModel:
         if prefill_tokens:
             self._tokens += FOLLOW * (prefill_tokens - self._tokens)
             self._pairs += FOLLOW * (pairs - self._pairs)
-        else:
-            self._decoded = True
         work = (1.0, decoding, context, prefill_tokens, pairs)
         usual = seconds / self._speed
         self._step.learn(work, usual, self._step.expected(work) or usual)
         a, c, d, token, pair = (self._speed * each for each in self._step.values)
         b = token + pair * self._pairs / (self._tokens or 1.0)
-        self.times = Times(StepTime(a, b, c, d), PrefillTime(token, pair))
+        self.times = Times(StepTime(a, b, c, d), PrefillTime(token, pair), tried, decoded)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.scheduling.decision.step_time import StepTimeModel
+from raylax.worker.scheduling.pace.step_time import StepTimeModel
 
 TRUE = StepTime(a=4e-3, b=2e-4, c=6e-4, d=8e-7)
 Step = tuple[int, int, int, float]

@@ -12,8 +12,10 @@ Matrix = list[Vector]
 
 DOUBT = 1e-3
 """How sure it is in the beginning, in cases, that nothing takes any time."""
-SWEEPS = 3
-"""Towards the best estimate in each step; the next ones go on."""
+SWEEPS, FIRST_SWEEPS = 3, 30
+"""Towards the best estimate with each case, and with each of the first: the next ones go on."""
+FIRST = 64
+"""Cases, of which a few are all that is known."""
 
 
 class LeastSquares:
@@ -26,6 +28,7 @@ class LeastSquares:
         self._units, self._forget = units, forget
         self._found: Vector = [0.0] * len(units)
         self._known: Matrix = []
+        self._cases = 0
         self._told: Vector = [0.0] * len(units)
         """Least squares: `known` times `found` is what the cases have told."""
 
@@ -60,7 +63,9 @@ class LeastSquares:
                 known - part * x * v + y * w
                 for known, v, w in zip(self._known[i], along, seen, strict=True)
             ]
-        approach(self._found, self._known, self._told)
+        self._cases += 1
+        sweeps = FIRST_SWEEPS if self._cases <= FIRST else SWEEPS
+        approach(self._found, self._known, self._told, sweeps)
 
 
 def dot(one: Vector, other: Vector) -> float:
@@ -68,9 +73,9 @@ def dot(one: Vector, other: Vector) -> float:
     return float(sum(map(mul, one, other)))
 
 
-def approach(found: Vector, known: Matrix, told: Vector) -> None:
+def approach(found: Vector, known: Matrix, told: Vector, sweeps: int) -> None:
     """Move `found` some way to the least squares without negative numbers, from where the last step
     led."""
-    for _ in range(SWEEPS):
+    for _ in range(sweeps):
         for i, row in enumerate(known):
             found[i] = max(0.0, found[i] + (told[i] - dot(row, found)) / row[i])

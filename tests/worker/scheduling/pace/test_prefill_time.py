@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from raylax.worker.scheduling.decision.prefill_time import PrefillTime, pairs
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime, pairs
 
 
 def test_pairs_add_up_however_a_prompt_is_cut() -> None:
