@@ -1,10 +1,10 @@
 """A simulated engine: what runs in each step, and how long it takes; no token is computed.
 
-As the real one of a single tenant: continuous batching; decodes first, then prefills in order of
-arrival, in chunks, while tokens, seats and pages suffice; a prompt's pages are taken at once; who
-was admitted last gives everything back when decodes run out of pages. A step costs the same
-whatever its batch: those that decode are counted, and leave at a step that is known when they
-begin.
+As the real one of a single tenant and class: continuous batching; decodes first, then prefills in
+order of arrival, in chunks, while tokens, seats and pages suffice, past those that do not fit; a
+prompt's pages are taken at once; equal beginnings that come together are computed once; who was
+admitted last gives everything back when decodes run out of pages. A step costs the same whatever
+its batch: those that decode are counted, and leave at a step that is known when they begin.
 """
 
 import heapq
@@ -17,8 +17,10 @@ from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Load, Priority
+from raylax.worker.scheduling.decision.bypass import Bypass
 from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
-from raylax.worker.scheduling.decision.targets import Targets
+from raylax.worker.scheduling.decision.sharing import Filling, Sharing
+from raylax.worker.scheduling.decision.targets import Targets, is_saturated
 from raylax.worker.scheduling.pace.prefill_time import PrefillTime
 
 
@@ -42,6 +44,7 @@ class SimulatedEngine:
         self.profile, self._step_time = profile, profile.step_time
         self._prefill_time = PrefillTime(profile.b)
         self._targets = Targets(normal=profile.itl_s)
+        self._saturated = False
         self.pages = Pages(profile.kv)
         self.waiting: deque[SimulatedSequence] = deque()
         self.running: dict[str, SimulatedSequence] = {}  # in order of admission
@@ -83,7 +86,7 @@ class SimulatedEngine:
             decoding=state.decoding,
             context_tokens=state.context,
             step_tokens=self.profile.budget,
-            prefill_room=self._room(state.decoding, state.context),
+            prefill_room=self._room(state.decoding, state.context, self._targets),
             pace=self._step_time,
             draining=self.draining,
         )
@@ -94,7 +97,9 @@ class SimulatedEngine:
         self.pages.evict()
         while self.pages.short > 0:
             self._preempt()
-        room = self._room(self.decoding, self.context)
+        self._saturated = is_saturated(len(self.filling) + len(self.waiting), self._saturated)
+        targets = self._targets.without_auto if self._saturated else self._targets
+        room = self._room(self.decoding, self.context, targets)
         prefill = self._fill(room) if self.filling or self.waiting else 0
         self.busy = True
         return self._step_time.seconds(prefill, self.decoding, self.context)
@@ -120,11 +125,11 @@ class SimulatedEngine:
             del self.running[one.id]
         return done
 
-    def _room(self, decoding: int, context: int) -> int:
+    def _room(self, decoding: int, context: int, targets: Targets) -> int:
         """Tokens of prefill that a step may have beside those who decode."""
         most, classes = self.profile.budget - decoding, {Priority.NORMAL} if decoding else ()
         quiet_s = self._step_time.seconds(0, decoding, context)
-        target_s = self._targets.for_step(quiet_s, classes)
+        target_s = targets.for_step(quiet_s, classes)
         return prefill_budget(quiet_s, self._prefill_time, decoding, 0, target_s, most).tokens
 
     def _fill(self, room: int) -> int:
@@ -136,24 +141,44 @@ class SimulatedEngine:
                 return prefill
             self._chunks.append((one, count))
             prefill += count
-        while self.waiting and prefill < room and len(self.running) < self.profile.sequences:
-            one = self.waiting[0]
-            if not self._admit(one):
+        return prefill + self._fill_with_new(room - prefill) if self.waiting else prefill
+
+    def _fill_with_new(self, room: int) -> int:
+        """Admit who waits: not who waits for the blocks that another is about to fill, and past
+        those that do not fit, as the engine's own functions have it. The tokens of their chunks."""
+        filling = [Filling(one.names) for one in self.filling.values()]
+        sharing, bypass = Sharing(filling, self.profile.sequences), Bypass()
+        prefill, admitted, large = 0, list[SimulatedSequence](), list[SimulatedSequence]()
+        passed = 0
+        for one in self.waiting:
+            if prefill >= room or len(self.running) >= self.profile.sequences or sharing.is_over:
                 break
-            self.waiting.popleft()
-            count = min(one.pending, room - prefill)
+            found = max(self.pages.find(one.names), one.fetched // BLOCK)
+            if sharing.holds_back(one.names, found):
+                continue
+            if not self._admit(one):
+                if not bypass.lets_pass(one.candidate):
+                    break
+                large.append(one)
+                continue
+            admitted.append(one)
+            passed, count = len(large), min(one.pending, room - prefill)
             self._chunks.append((one, count))
             prefill += count
+        for one in admitted:
+            self.waiting.remove(one)
+        for one in large[:passed]:
+            one.passed += 1
         return prefill
 
     def _expect(self, one: SimulatedSequence) -> None:
         """Count what it has to compute, as it looks now; `_admit` finds how much it is."""
-        found = self.pages.find(one.arrival.names[: (one.tokens - 1) // BLOCK])
+        found = self.pages.find(one.names)
         one.expected = one.tokens - max(found * BLOCK, one.fetched)
         self.todo += one.expected
 
     def _admit(self, one: SimulatedSequence) -> bool:
-        names = one.arrival.names[: (one.tokens - 1) // BLOCK]
+        names = one.names
         found = names[: self.pages.find(names)]
         need = one.tokens - len(found) * BLOCK
         if not self.pages.room_for(found, need):
@@ -164,6 +189,7 @@ class SimulatedEngine:
         one.computed = max(len(found) * BLOCK, one.fetched)
         self.todo += one.pending - one.expected
         one.expected, one.own, one.fetched = one.pending, need, 0
+        one.passed, one.begun = 0, True
         one.blocks = list(found)
         one.cached = one.cached or len(found) * BLOCK
         self.cached_tokens += len(found) * BLOCK
@@ -239,7 +265,8 @@ class SimulatedEngine:
                 one.computed = one.tokens - 1
             one.fetched = one.computed
         for one in gone:
-            one.computed = one.expected = 0
+            one.computed = one.expected = one.passed = 0
+            one.begun = False
         self.todo = 0
         self.running.clear()
         self.filling.clear()

@@ -1,8 +1,11 @@
 """A request in a simulated engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from raylax.cluster.simulate.trace import Arrival
+from raylax.cluster.simulate.trace import BLOCK, Arrival
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.sequence import PREFILL
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +32,10 @@ class SimulatedSequence:
     """Which of the engine's ends is its own; 0: none."""
     fetched: int = 0
     """Tokens whose pages come along from the worker that it has left."""
+    passed: int = 0
+    """Steps in which others were admitted before it, since it did not fit."""
+    begun: bool = False
+    """It was admitted here, be it that it waits again."""
     cached: int = 0
     first: float = 0.0
     last: float = 0.0
@@ -42,3 +49,14 @@ class SimulatedSequence:
     def pending(self) -> int:
         """Tokens to compute before the next one of the answer."""
         return self.tokens - self.computed
+
+    @property
+    def names(self) -> Sequence[int]:
+        """Of its blocks that may be found; its last token is computed, whatever is there."""
+        return self.arrival.names[: (self.tokens - 1) // BLOCK]
+
+    @property
+    def candidate(self) -> Candidate:
+        """As the scheduler sees one that waits, and does not fit."""
+        waits = self.id, PREFILL, self.pending, self.computed, 0
+        return Candidate(*waits, passed=self.passed, begun=self.begun)

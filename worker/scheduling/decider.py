@@ -4,12 +4,13 @@ step. It carries none of them out."""
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
-from raylax.worker.scheduling.decision.sharing import Filling, is_filled_by_others
+from raylax.worker.scheduling.decision.sharing import Filling, Sharing
 from raylax.worker.scheduling.decision.targets import is_saturated
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.pace.prefill_time import NO_PAST, Past
@@ -65,23 +66,20 @@ class Decider:
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service. Behind as many as there are seats, all of whom wait for
-        pages that others fill, nobody is looked at: each takes some microseconds of every step."""
-        held_back = 0
+        pages that others fill, nobody is looked at."""
         if self.roster.waiting.ready:
             claims = division.claims(sums(running, seats)) if division else {}
             wanted = sums(running, pending) if claims else {}
             filling = [filled_by(one) for one in self.roster.running.values() if is_prefill(one)]
+            sharing = Sharing(filling, self.limits.sequences)
             for one in self.roster.waiting.in_order(claims, wanted):
                 candidate = waiting_candidate(one, self.roster.holdings)
                 if candidate.ready and self.roster.pool.prefix_cache:
-                    tenant, found = candidate.tenant, candidate.pages + candidate.behind
-                    if is_filled_by_others(one.names, found, filling, tenant):
+                    found = candidate.computed // PAGE_SIZE
+                    if sharing.holds_back(one.names, found, candidate.tenant):
                         candidate = candidate._replace(ready=False)
-                        held_back += 1
-                        if held_back > self.limits.sequences:
+                        if sharing.is_over:
                             return
-                    else:
-                        filling.append(filled_by(one))
                 yield candidate
 
     def came_back(self, one: Sequence) -> None:

@@ -9,6 +9,8 @@ from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import Profile
 from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK, Arrival
+from raylax.worker.scheduling.decision.bypass import MOST_PASSED
+from raylax.worker.scheduling.decision.targets import MANY
 
 PROFILE = Profile(a=1.0, b=0.01, c=0.1, d=0.001, budget=100, kv=10_000, sequences=4)
 
@@ -60,6 +62,49 @@ def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
     engine.add(request("long", prompt=189, answer=1))
 
     assert engine.begin() == pytest.approx(1 + 0.38 + 0.1 + 0.010)
+
+
+def test_steps_are_full_while_many_wait_for_their_first_tokens() -> None:
+    """Where nobody has set a target, as in an engine; else what was set holds."""
+    for itl_s, seconds in ((None, 1 + 0.99 + 0.1 + 0.010), (1.5, 1 + 0.38 + 0.1 + 0.010)):
+        engine = SimulatedEngine(replace(PROFILE, itl_s=itl_s, sequences=50))
+        engine.add(request("short", prompt=10, answer=9))
+        engine.begin()
+        engine.end(now=1.1)
+        for number in range(MANY):
+            engine.add(request(f"long{number}", prompt=189, answer=1))
+
+        assert engine.begin() == pytest.approx(seconds)
+
+
+def test_equal_prompts_that_come_together_are_computed_once() -> None:
+    """The others wait for the first one's blocks, and those behind them do not."""
+    engine, names = SimulatedEngine(PROFILE), (1, 2)
+    equal = [request(id, 2 * BLOCK + 20, 2, names) for id in "abc"]
+    other = request("other", 30, 2, ())
+    run(engine, *equal, other)
+
+    assert [one.cached for one in equal] == [0, 2 * BLOCK, 2 * BLOCK]
+    assert other.first == equal[0].first < equal[1].first == equal[2].first
+
+
+def test_one_that_does_not_fit_is_passed_in_so_many_steps() -> None:
+    """By those that do; then all wait behind it, until it fits."""
+    engine = SimulatedEngine(replace(PROFILE, kv=5000, budget=5000, sequences=90, itl_s=0))
+    first, large = request("first", 3000, 200), request("large", 4000, 2)
+    small = [request(f"small{number}", 5, 2) for number in range(60)]
+    engine.add(first)
+    now = engine.begin()
+    engine.end(now)
+    engine.add(large)
+    for one in small:
+        engine.add(one)
+        now += engine.begin()
+        engine.end(now)
+    run(engine, now=now)
+
+    assert large.first > first.last
+    assert sum(one.first < large.first for one in small) == MOST_PASSED
 
 
 def test_the_first_come_is_served_first() -> None:

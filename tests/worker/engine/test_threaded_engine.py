@@ -257,7 +257,9 @@ def test_an_engine_with_nothing_to_do_uses_no_cpu(checkpoint: Path) -> None:
 
 
 def test_load_says_how_the_engine_stands(checkpoint: Path) -> None:
-    with running_engine(checkpoint, CONFIG) as (engine, answers), Gate(engine) as gate:
+    """After its second step, which is as full as it may be."""
+    full = CONFIG.complete(target_itl_ms=0)
+    with running_engine(checkpoint, full) as (engine, answers), Gate(engine) as gate:
         engine.add_request(request("r0", [5] * 20, 100))
         until(lambda: gate.holds)
         for i in (1, 2):

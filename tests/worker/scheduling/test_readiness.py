@@ -4,7 +4,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.decision.admission import MOST_PASSED
+from raylax.worker.scheduling.decision.bypass import MOST_PASSED
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.readiness import READY, Need, Needs

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.decision.bypass import Bypass
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import (
@@ -19,10 +20,6 @@ from raylax.worker.scheduling.decision.giving_way import (
 )
 
 LOW = Priority.LOW
-MOST_PASSED = 16
-"""Steps in which others pass one that does not fit."""
-MOST_PASSED_AT_ONCE = 8
-"""That do not fit: behind them nobody is looked at, however many wait."""
 
 
 @dataclass(slots=True)
@@ -48,8 +45,7 @@ class Admission:
     """Who must, before anybody is admitted."""
     passed: list[str] = field(default_factory=list)
     """Who did not fit, before others who were admitted."""
-    _large: list[Candidate] = field(default_factory=list)
-    """Who does not fit."""
+    _bypass: Bypass = field(default_factory=Bypass)
     _wanted: int = field(init=False)
     """Tokens of the step that all want."""
     _wanted_by: dict[str, int] = field(default_factory=dict)
@@ -74,13 +70,12 @@ class Admission:
                 continue
             if not self._has_tokens(one):
                 return
-            if any(one.priority > large.priority for large in self._large):
+            if self._bypass.stops(one.priority):
                 return
             if one.pages_wanted > self.pages:
                 self._claim_pages(one)
-                if self.give_way or not self._lets_pass(one):
+                if self.give_way or one.tenant in self._claims or not self._bypass.lets_pass(one):
                     return
-                self._large.append(one)
                 continue
             if self.seats <= 0:
                 if (giver := self._giver(one, giving)) is None:
@@ -96,11 +91,6 @@ class Admission:
         if self._claims or (self.seats > 0 and self._wanted < self.tokens):
             return True
         return self._wanted < self.tokens and any(one.priority is LOW for one in self.running)
-
-    def _lets_pass(self, one: Candidate) -> bool:
-        """Whether one that does not fit is passed by others."""
-        few = len(self._large) < MOST_PASSED_AT_ONCE and one.passed < MOST_PASSED
-        return few and not one.begun and one.tenant not in self._claims
 
     def _has_tokens(self, one: Candidate) -> bool:
         """Whether the step has some for it: that nobody wants, or of its tenant's due."""
@@ -148,7 +138,7 @@ class Admission:
         self.pages -= one.pages_wanted
         self._wanted += one.pending
         self.admitted.append(one)
-        self.passed = [large.id for large in self._large]
+        self.passed = [large.id for large in self._bypass.large]
         if self.division:
             self._wanted_by[one.tenant] += one.pending
         if one.tenant in self._claims:

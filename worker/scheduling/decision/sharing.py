@@ -2,6 +2,7 @@
 computed once."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
@@ -11,6 +12,31 @@ class Filling(NamedTuple):
     names: Sequence[Any]
     """Of its pages, in order; each tells of all that stands before its end."""
     tenant: str = ""
+
+
+@dataclass(slots=True)
+class Sharing:
+    """Of one step: asked of each who waits and is ready, in order of service."""
+
+    filling: list[Filling]
+    """Those that are being computed."""
+    most: int
+    """So many are held back at most: each takes some microseconds of every step."""
+    _held_back: int = 0
+
+    def holds_back(self, names: Sequence[Any], found: int, tenant: str = "") -> bool:
+        """Whether this one waits for others' pages; else those behind it may wait for its own.
+        `found`: how many of its pages are known."""
+        if is_filled_by_others(names, found, self.filling, tenant):
+            self._held_back += 1
+            return True
+        self.filling.append(Filling(names, tenant))
+        return False
+
+    @property
+    def is_over(self) -> bool:
+        """So many were held back that nobody behind them is looked at."""
+        return self._held_back > self.most
 
 
 def is_filled_by_others(

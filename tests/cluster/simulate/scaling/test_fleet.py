@@ -172,8 +172,8 @@ def test_a_wish_must_last() -> None:
 
 @pytest.fixture(scope="module")
 def jump() -> list[Arrival]:
-    """Six times as many requests for a minute."""
-    points = (0, 4), (30, 4), (31, 24), (90, 24), (91, 4), (150, 4)
+    """Eight times as many requests for a minute."""
+    points = (0, 4), (30, 4), (31, 32), (90, 32), (91, 4), (150, 4)
     lengths = [Arrival(0, 1000, 200), Arrival(1, 300, 150), Arrival(2, 2500, 300)]
     return shaped(lengths, Shape(between(points), 150, seed=3))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.decision.admission import MOST_PASSED, MOST_PASSED_AT_ONCE
+from raylax.worker.scheduling.decision.bypass import MOST_PASSED, MOST_PASSED_AT_ONCE
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.scheduler import StepLimits, schedule
 from raylax.worker.scheduling.sequence import Phase
