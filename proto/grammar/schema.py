@@ -7,6 +7,7 @@ no difference: it is read as one of the latest.
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from fractions import Fraction
 from itertools import count as counted
 from typing import Any, TypeGuard
@@ -29,6 +30,11 @@ BOUNDS = {
 """Those of numbers, and what is close enough where they are far away."""
 NOT_TOLD = frozenset({"$schema", "x-guidance", "items", "additionalItems"})
 """Keywords that say nothing to llguidance, or more than they should, or are told by others."""
+OPPOSITE = {
+    "exclusiveMinimum": ("maximum", "exclusiveMaximum"),
+    "exclusiveMaximum": ("minimum", "exclusiveMinimum"),
+}
+"""The bounds at the other end."""
 COUNTS = (
     "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",
 )  # fmt: skip
@@ -75,6 +81,7 @@ def reworded(schema: Any) -> Any:
     for key, (within, bound) in BOUNDS.items():
         if is_number(told.get(key)):
             told[key] = within(told[key], bound)
+    told |= kept_clear(told)
     for key in COUNTS:
         if isinstance(count := told.get(key), float) and count.is_integer():
             told[key] = int(count)
@@ -83,6 +90,20 @@ def reworded(schema: Any) -> Any:
         del told["format"]
         told["allOf"] = [*told.get("allOf", []), FORMATS[named]]
     return told
+
+
+def kept_clear(schema: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Bounds that are whole and excluded, a little further in: llguidance takes them for included
+    where the other bound is less than 1 away."""
+    for key, others in OPPOSITE.items():
+        bound = schema.get(key)
+        if not (is_number(bound) and float(bound).is_integer()):
+            continue
+        ends = [schema[one] for one in others if is_number(schema.get(one))]
+        if near := [end for end in ends if 0 < abs(end - bound) < 1]:
+            room = Decimal(str(min(near, key=lambda end: abs(end - bound)))) - Decimal(str(bound))
+            step = Decimal(1).scaleb(room.adjusted() - 3).copy_sign(room)
+            yield key, float(Decimal(str(bound)) + step)
 
 
 def inside(key: str, value: Any) -> Any:

@@ -116,6 +116,33 @@ def test_what_is_seldom_drawn(schema: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ({"exclusiveMinimum": 0, "maximum": 0.1}, "0"),
+        ({"exclusiveMinimum": 0, "exclusiveMaximum": 1e-7}, "0"),
+        ({"exclusiveMaximum": 0, "minimum": -0.5}, "-0"),
+        ({"exclusiveMinimum": 5, "maximum": 5.001}, "5"),
+        ({"exclusiveMaximum": -7, "exclusiveMinimum": -7.25, "maximum": 3}, "-7"),
+    ],
+)
+def test_a_bound_that_is_excluded_is(bounds: dict[str, Any], text: str) -> None:
+    """However near the other one is."""
+    inner = LLMatcher(any_bytes(), held({"type": "number", **bounds}), limits=LIMITS, log_level=0)
+
+    assert inner.consume_tokens(list(text.encode()))
+    assert not inner.is_accepting()
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"), [({"minItems": 2.0, "maxItems": 2.0, "items": {"const": 1}}, "[1, 1]")]
+)
+def test_counts_may_be_written_as_other_numbers(schema: dict[str, Any], text: str) -> None:
+    inner = LLMatcher(any_bytes(), held(schema), limits=LIMITS, log_level=0)
+
+    assert inner.consume_tokens(list(text.encode())) and inner.is_accepting()
+
+
+@pytest.mark.parametrize(
     ("format", "text"),
     [
         ("date", "2024-02-29"), ("date", "2000-02-29"), ("date", "0001-12-31"),
