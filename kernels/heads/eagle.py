@@ -26,8 +26,8 @@ from raylax.kernels.shards import Degree
 
 
 def alone(options: ModelOptions) -> ModelOptions:
-    """How a head is built beside a base of these: in one process, by code of its own."""
-    return replace(options, degree=Degree(), taps=(), library=None)
+    """How a head is built beside a base of these: in one process."""
+    return replace(options, degree=Degree(), taps=())
 
 
 def head_taps(path: Path, base: Path) -> tuple[int, ...]:
@@ -57,7 +57,7 @@ def load_head(
 ) -> DraftHead:
     """A head that is ready to run: found or compiled, mapped or packed. `base`: the checkpoint that
     it was made for; where that brings it itself, both paths are the same. `options`: as its
-    base's. Raises KernelsError."""
+    base's, but for its own library. Raises KernelsError."""
     read, options = read_head(path, base), alone(options)
     if options.on_gpu:
         on_gpu = load_read(HeadOnDevice, read, options, pages, progress=progress)
@@ -67,7 +67,7 @@ def load_head(
     functions, place = artefacts.functions()
     packed = artefacts.weights()
     progress("load", 1.0)
-    model = FusedStep(read.spec, options, program, functions, place, packed)
+    model = FusedStep(artefacts.spec, options, program, functions, place, packed)
     return FusedHead(read, model, read.tokens)
 
 
@@ -75,10 +75,11 @@ def head_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint:
     """What a head will need, without building it. Raises KernelsError."""
     read, options = read_head(path, base), alone(options)
     if options.on_gpu:
-        return Footprint(read.spec, *sizes(read, options))
-    program = Artefacts(read, options, None, silent).program
+        return Footprint(options.seen(read.spec), *sizes(read, options))
+    artefacts = Artefacts(read, options, None, silent)
+    program = artefacts.program
     return Footprint(
-        read.spec,
+        artefacts.spec,
         program.bytes_of("weight", "layer"),
         program.bytes_of("work", "input", "table"),
         program.bytes_of("state"),

@@ -110,7 +110,7 @@ def read_medusa(
 ) -> tuple[MedusaCheckpoint, ModelOptions]:
     """Heads as they lie there, and how they are built beside a base of these options. Raises
     KernelsError."""
-    alone = replace(options, degree=Degree(), taps=(), library=None)
+    alone = replace(options, degree=Degree(), taps=())
     return MedusaCheckpoint(path, open_checkpoint(base)), alone
 
 
@@ -129,7 +129,7 @@ def load_medusa(
     path: Path, base: Path, options: ModelOptions, progress: ProgressCallback = silent
 ) -> "MedusaHead | MedusaOnDevice":
     """Heads that are ready to run: found or compiled, mapped or packed. `base`: the checkpoint that
-    they were made for; `options`: as its base's. Raises KernelsError."""
+    they were made for; `options`: as its base's, but for their own library. Raises KernelsError."""
     read, options = read_medusa(path, base, options)
     if options.on_gpu:
         return load_read(MedusaOnDevice, read, options, 0, progress=progress)

@@ -1,6 +1,6 @@
 """Law 1. A request's tokens depend on its prompt, its parameters and its seed, on nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Several
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cpu.formats import NAMES
+from raylax.kernels.model import StepOutput
 from raylax.proto.pages import ROOT, names_of
-from raylax.proto.vocabulary import Load, Request, Sampling
+from raylax.proto.vocabulary import Load, Request, Sampling, StepTime
 from raylax.worker.config import EngineConfig
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.drafting.lookup import Lookup
+from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.speculation.proposals import Proposal, Speculation
 from tests.support.checkpoints import write_checkpoint
 from tests.support.draft_heads import write_head, write_medusa
@@ -169,22 +173,85 @@ def test_with_a_window_that_the_prompt_is_longer_than(checkpoint: Path, sinks: i
     assert said == [said[0]] * 6 and len(said[0]) == LENGTH
 
 
-def test_with_a_window_and_heads_that_draft(checkpoint: Path, heads: dict[str, Path]) -> None:
-    """In trees, whose branches share what is left of the sequence's pages."""
+@pytest.mark.parametrize(
+    ("mode", "width", "sinks"),
+    [("medusa", 3, 0), ("medusa", 3, 4), ("eagle", 1, 4), ("eagle", 3, 0), ("small_draft", 2, 4)],
+)
+def test_with_a_window_and_what_drafts(
+    checkpoint: Path, heads: dict[str, Path], stranger: Path, mode: str, width: int, sinks: int
+) -> None:
+    """In trees, whose branches share what is left of the sequence's pages; and beside the tokens
+    that never leave the window."""
     case = Case("seeded", "q0f32")
-    config = case.config(64, sliding_window_size=24)
-    with running_engine(checkpoint, config) as (engine, answers):
-        engine.add_request(case.request)
-        answers.wait_for("asked")
-        alone = answers.tokens("asked")
+    config = case.config(64, sliding_window_size=24, attention_sink_size=sinks)
+    alone = said_alone(checkpoint, config, case.request)
     drafting = config.complete(
-        max_total_sequence_length=256, speculative_mode="medusa", spec_draft_length=3,
-        spec_tree_width=3, additional_models=(str(heads["medusa"]),),
+        max_total_sequence_length=256, speculative_mode=mode, spec_draft_length=3,
+        spec_tree_width=width, additional_models=(str({**heads, "small_draft": stranger}[mode]),),
     )  # fmt: skip
     tokens, load = among_others(checkpoint, drafting, case.request, 8)
 
     assert tokens == alone
     assert load.drafted_tokens > 100
+
+
+def said_alone(checkpoint: Path, config: EngineConfig, request: Request) -> list[int]:
+    """The answer with nothing beside it, and nothing drafted."""
+    plain = config.complete(speculative_mode="disable")
+    with running_engine(checkpoint, plain) as (engine, answers):
+        engine.add_request(request)
+        answers.wait_for(request.id)
+        return answers.tokens(request.id)
+
+
+class SecondGuess:
+    """Drafts a wrong token each time, and has the right one beside it."""
+
+    width, most, reads, time = 1, 1, False, StepTime()
+
+    def __init__(self, answer: list[int]) -> None:
+        self.answer = answer
+
+    def behind(self, one: Sequence) -> int | None:
+        return 0
+
+    def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
+        for one, _ in wanted:
+            right = self.answer[one.generated]
+            proposal_of(one).draft.append((right + 1) % 99)
+            proposal_of(one).others.append(right)
+
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+        pass
+
+
+@pytest.mark.parametrize("sinks", [0, 4])
+def test_with_a_window_and_branches_that_are_right(
+    checkpoint: Path, heads: dict[str, Path], sinks: int
+) -> None:
+    """What a branch computes again sees farther back than the next token: those pages are still
+    there. And what it has left is found by others."""
+    case = Case("seeded", "q0f32")
+    config = case.config(64, sliding_window_size=24, attention_sink_size=sinks)
+    alone = said_alone(checkpoint, config, case.request)
+    drafting = config.complete(
+        speculative_mode="medusa", spec_draft_length=1, spec_tree_width=2,
+        additional_models=(str(heads["medusa"]),),
+    )  # fmt: skip
+    with running_engine(checkpoint, drafting) as (engine, answers):
+        proposer = engine._slot.loaded().batch.proposer
+        assert isinstance(proposer, ModelProposer)
+        proposer.drafter = SecondGuess(alone)
+        engine.add_request(case.request)
+        answers.wait_for("asked")
+        accepted = engine.load().accepted_tokens
+        proposer.drafter = None
+        engine.add_request(replace(case.request, id="again", history=tuple(alone[:22])))
+        answers.wait_for("again")
+
+        assert answers.tokens("asked") == alone
+        assert accepted > LENGTH / 3
+        assert answers.tokens("again") == alone[22:]
 
 
 def test_moved_with_the_pages_that_its_window_sees(checkpoint: Path) -> None:
@@ -327,7 +394,7 @@ class Oracle(Speculation):
         super().__init__()
         self.answer = [token ^ (at % 5 == 4) for at, token in enumerate(answer)]
 
-    def propose(self, one: Proposal, tokens: Sequence[int], most: int, least: float) -> None:
+    def propose(self, one: Proposal, tokens: Several[int], most: int, least: float) -> None:
         quoted, said = tuple(tokens[: len(PROMPT)]), len(tokens) - len(PROMPT)
         one.draft = self.answer[said : said + most] if quoted == PROMPT else []
         one.likely = 1.0

@@ -14,7 +14,8 @@ class Sight:
     """Of all layers together: what one of them sees is seen."""
 
     recent: int = 0
-    """Keys that a token sees, its own among them, but for the sinks; 0: all, be it in one layer."""
+    """Keys up to the next token's own that are still seen, but for the sinks; 0: all, be it in one
+    layer."""
     sinks: int = 0
     """How many of a sequence's first keys are seen besides, always."""
 

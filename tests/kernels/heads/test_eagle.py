@@ -152,8 +152,8 @@ def test_pages_go_from_one_head_to_another(files: Files, variant: str, head: Dra
 
 
 def test_of_several_ranks_one_has_the_head(files: Files, head: DraftHead) -> None:
-    """Whatever is said of its base: shards, stages, streams, and a library that was made for it."""
-    options = replace(OPTIONS, degree=Degree(2, 2), taps=head.taps, library="/nowhere")
+    """Whatever is said of its base: shards, stages and streams."""
+    options = replace(OPTIONS, degree=Degree(2, 2), taps=head.taps)
 
     assert head_footprint(*files, options) == head_footprint(*files, OPTIONS)
     assert load_head(*files, options, 32).page_bytes == head.page_bytes
@@ -165,3 +165,26 @@ def test_a_head_says_what_it_takes(files: Files, head: DraftHead) -> None:
 
     assert said.page == head.page_bytes
     assert said.weights > 0 and said.workspace > 0
+
+
+def test_a_head_sees_the_window_that_was_asked_for(tmp_path: Path) -> None:
+    """As its base does: all of it, if nothing is behind; else its last tokens, and the first."""
+    base = write_checkpoint(tmp_path / "base", HEADS["eagle-1"].base)
+    path = write_head(tmp_path / "head", "eagle-1")
+
+    def said(window: int, sinks: int = 0, *changed: int) -> Floats:
+        """Logits behind the golden's prompt, in which these tokens are others."""
+        head = load_head(path, base, replace(OPTIONS, window=window, sinks=sinks), 32)
+        ids, features = started("eagle-1", head)
+        for at in changed:
+            ids[at] = (ids[at] + 1) % 99
+        return kept(head.step(batch_of([Piece(ids, 0, PAGES)]), features)).logits
+
+    whole, near = said(0), said(8)
+
+    assert np.array_equal(bits(said(64)), bits(whole))
+    assert np.array_equal(bits(said(64, 4)), bits(whole))
+    assert not np.array_equal(bits(near), bits(whole))
+    assert np.array_equal(bits(said(8, 0, 0, 12)), bits(near))
+    assert np.array_equal(bits(said(8, 2, 12)), bits(said(8, 2)))
+    assert not np.array_equal(bits(said(8, 2, 0)), bits(said(8, 2)))

@@ -38,7 +38,7 @@ def golden(variant: str) -> Floats:
 
 def loaded(path: Path, variant: str, options: ModelOptions = OPTIONS) -> MedusaHead:
     base = write_checkpoint(path / "base", MEDUSAS[variant].base)
-    others = replace(options, degree=Degree(2, 2), taps=(1,), library="/nowhere")  # the base's own
+    others = replace(options, degree=Degree(2, 2), taps=(1,))
     made = load_medusa(write_medusa(path / "heads", variant), base, others)
     assert isinstance(made, MedusaHead)
     return made

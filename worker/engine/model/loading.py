@@ -9,6 +9,7 @@ from raylax.kernels.options import ProgressCallback
 from raylax.kernels.spec import DecoderSpec
 from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.grammar.matchers import Matchers
+from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.text.files import TextFiles
 from raylax.worker.config import ECHO, EngineConfig
 from raylax.worker.engine.model.echo import EchoBatch, EchoExecutor, EchoRoster
@@ -63,11 +64,16 @@ def matchers_of(config: EngineConfig, vocab: int) -> Matchers:
 
 
 def sight_of(spec: DecoderSpec, drafts: Proposer | None) -> Sight:
-    """How far back a model sees, and what drafts for it: that one has the same pages, and sees all
-    of them."""
-    if isinstance(drafts, ModelProposer) and isinstance(drafts.drafter, Chain):
-        return ALL
-    return Sight(spec.sight, spec.sinks)
+    """How far back a model sees, and what drafts for it: one that goes token by token has the same
+    pages, and sees all of them. A branch computes the tokens of a sequence's last page again, of
+    which the first sees farther back than the next one."""
+    recent = spec.sight
+    if isinstance(drafts, ModelProposer):
+        if isinstance(drafts.drafter, Chain):
+            return ALL
+        if recent and drafts.width > 1:
+            recent += PAGE_SIZE - 1
+    return Sight(recent, spec.sinks)
 
 
 def assemble(
