@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.labels import with_labels
 from raylax.kernels.families.rope import read_rope
-from raylax.kernels.families.values import MOST, Config, Renamed, count, number, switch
+from raylax.kernels.families.values import (
+    MOST,
+    Config,
+    Renamed,
+    count,
+    number,
+    switch,
+    whole,
+)
 from raylax.kernels.families.weight_table import AS_LLAMA, Layout
 from raylax.kernels.spec import Activation, DecoderSpec, Rope
 
@@ -83,6 +91,20 @@ def window_of(family: Family, config: Config, positions: int) -> int:
     return window if window < positions else 0
 
 
+def with_sinks(config: Config, spec: DecoderSpec) -> DecoderSpec:
+    """The same, with the first tokens that stay in a window of all layers, as packages of MLC have
+    them. Raises CheckpointError."""
+    if config.get("attention_sink_size") is None or not spec.window or spec.local is not None:
+        return spec
+    sinks = whole(config, "attention_sink_size", 0)
+    if sinks >= spec.window:
+        raise CheckpointError(
+            f"config.json: attention_sink_size must be less than the window of {spec.window}, "
+            f"found {sinks}"
+        )
+    return replace(spec, sinks=sinks)
+
+
 def read_config(family: Family, config: Config) -> DecoderSpec:
     """The spec of a checkpoint; CheckpointError names the key that does not fit."""
     theirs = {ours: name for name, ours in family.keys.items()}
@@ -117,6 +139,7 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
     )
     if family.traits is not None:
         spec = family.traits(config, spec)
+    spec = with_sinks(config, spec)
     if family.labels:
         spec = with_labels(config, spec)
     if family.headless:

@@ -277,7 +277,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         max_single_sequence_length=sizes.max_single_sequence_length,
         prefill_chunk_size=sizes.prefill_chunk_size,
         sliding_window_size=model.spec.window,
-        attention_sink_size=model.options.sinks,
+        attention_sink_size=model.spec.sinks,
         max_history_size=0,
         kv_state_kind="kv_cache",
         prefix_cache_max_num_recycling_seqs=kept_sequences(config),

@@ -49,6 +49,8 @@ def config_of(package: Mapping[str, Any], where: object) -> Json:
     )
     if MODEL_TYPES[kind].has_window:
         config["sliding_window"] = window
+        if (sinks := size_of("attention_sink_size", package, sizes)) is not None:
+            config["attention_sink_size"] = sinks
     if (chunk := size_of("prefill_chunk_size", package, sizes)) is not None:
         config["prefill_chunk_size"] = chunk
     for token in ("bos", "eos", "pad"):

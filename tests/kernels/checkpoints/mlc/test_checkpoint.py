@@ -132,6 +132,21 @@ def test_sizes_that_a_package_says(
     assert (config.get("sliding_window"), config.get("prefill_chunk_size")) == (window, chunk)
 
 
+def test_first_tokens_stay_in_a_window(tmp_path: Path) -> None:
+    """Of as many as the package says, where it has a window that is shorter than a sequence."""
+    told: dict[str, Any] = {"model_type": "mistral", "attention_sink_size": 4}
+
+    def sinks(**more: Any) -> int:
+        path = changed(tmp_path, "mlc-chat-config.json", **told | more)
+        return open_checkpoint(path).spec.sinks
+
+    assert sinks(sliding_window_size=64) == 4
+    assert sinks(sliding_window_size=64, attention_sink_size=-1) == 0
+    assert sinks(sliding_window_size=-1) == 0
+    with pytest.raises(CheckpointError, match="must be less than the window of 4, found 4"):
+        sinks(sliding_window_size=4)
+
+
 def test_how_a_package_draws(tmp_path: Path) -> None:
     """All that it says of it, null left out."""
     told = {"temperature": 0.5, "top_p": 0.9, "presence_penalty": 0.25, "frequency_penalty": None,
