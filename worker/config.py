@@ -16,8 +16,8 @@ from raylax.worker.opt_flags import flags_of
 from raylax.worker.option_rules import (
     COUNT,
     COUNT_OR_ALL,
+    MODELS,
     PAGE,
-    PATHS,
     POSITIVE,
     PROPER_SHARE,
     SWITCH,
@@ -50,12 +50,29 @@ OPT = Rule(
 DRAFT, WIDTH = whole_number(0, MOST_DRAFTED), whole_number(1, MOST_BESIDE)
 
 
+FurtherModel = str | tuple[str, str]
+"""Where another model lies, or that and what it is run by."""
+
+
 def path_text(name: str, value: str | os.PathLike[str] | None) -> str | None:
     """A path as text. Raises ConfigError for what is none."""
     text = value if isinstance(value, str | None) else getattr(value, "__fspath__", lambda: 0)()
     if text == "" or not isinstance(text, str | None):
         raise ConfigError(f"{name} must be text or a path, found {value!r}")
     return text
+
+
+def further_model(given: Any) -> FurtherModel:
+    """As it is kept: paths as text, and no pair without a library. Raises ConfigError."""
+    pair = given if isinstance(given, list | tuple) else (given, None)
+    path, library = (path_text("additional_models", one) for one in pair)
+    assert path is not None, "a rule of the option"
+    return path if library is None else (path, library)
+
+
+def path_and_library(model: FurtherModel) -> tuple[str, str | None]:
+    """Where it lies, and what it is run by; None: what the store has."""
+    return (model, None) if isinstance(model, str) else model
 
 
 @dataclass(frozen=True)
@@ -75,9 +92,9 @@ class EngineConfig:
     of one anywhere. One that was made for another model is refused. Else by MLC_JIT_POLICY.
     mock://echo: no model, but an engine that says each prompt again, for tests of what is around
     it; then the weights need not be there."""
-    additional_models: tuple[str, ...] = option((), PATHS)
+    additional_models: tuple[FurtherModel, ...] = option((), MODELS)
     """The model that drafts, where `speculative_mode` asks for one; left out if the model brings it
-    in a directory of that name."""
+    in a directory of that name. A pair has beside it what that one is run by, as `model_lib`."""
     mode: Mode | None = option(None, one_of(None, *get_args(Mode)))
     """How much to hold at once: local 4 sequences, interactive 1, server up to 64, on a GPU 256, as
     many as the KV cache has 128 tokens for."""
@@ -195,8 +212,8 @@ class EngineConfig:
             object.__setattr__(self, name, path_text(name, getattr(self, name)))
         if (library := self.model_lib or "").startswith("mock:") and library != ECHO:
             raise ConfigError(f"model_lib must be {ECHO}, or a path, found {library!r}")
-        paths = [path_text("additional_models", one) for one in self.additional_models or ()]
-        object.__setattr__(self, "additional_models", tuple(paths))
+        further = tuple(further_model(one) for one in self.additional_models or ())
+        object.__setattr__(self, "additional_models", further)
         sinks, window = self.attention_sink_size or 0, self.sliding_window_size or 0
         if sinks and sinks >= window:
             raise ConfigError(

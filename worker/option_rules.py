@@ -70,18 +70,24 @@ WHOLE_OR_SHARE = Rule(
     lambda value: type(value) in (float, int) and 0 < value <= 1,
     "{name} must be above 0 and at most 1, found {value!r}",
 )
-PATHS = Rule(
-    lambda value: (
-        value is None
-        or (
-            isinstance(value, list | tuple)
-            and all(isinstance(one, str | os.PathLike) for one in value)
-        )
-    ),
-    "{name} must be a list of models, found {value!r}",
+PATH = (str, os.PathLike)
+
+
+def is_model(given: Any) -> bool:
+    """Whether it is a path, or one and a library, of which there may be none."""
+    if not isinstance(given, list | tuple):
+        return isinstance(given, PATH)
+    if len(given) != 2 or not isinstance(given[0], PATH):
+        return False
+    return given[1] is None or isinstance(given[1], PATH)
+
+
+MODELS = Rule(
+    lambda value: value is None or (isinstance(value, list | tuple) and all(map(is_model, value))),
+    "{name} must be a list of models, each a path, or a pair of it and a library, found {value!r}",
 )
 PAGE = Rule(
-    lambda value: value == PAGE_SIZE,
+    lambda value: type(value) is int and value == PAGE_SIZE,
     f"{{name}} must be {PAGE_SIZE}, found {{value!r}}",
 )
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -12,13 +11,14 @@ from raylax.cluster.config.schema import EVERY_ADDRESS, ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.manifests.places import KEYS_FILE, TLS, VOLUME
 from raylax.cluster.manifests.site import Options
-from raylax.cluster.manifests.told import there
+from raylax.cluster.manifests.told import drafts_of, there
 from raylax.kernels.sources.short_names import ShortName
 from raylax.kernels.sources.source import Local
 
 Place = tuple[str | int, ...]
 """Keys and positions, from the top of a file."""
 Mistake = tuple[Place, str]
+DRAFTS: Place = ("engine", "additional_models")
 NAME = re.compile("[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 """KubeRay adds its own to ours, and Kubernetes takes 63 characters."""
 NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -122,9 +122,11 @@ def of_files(config: ClusterConfig, options: Options) -> Iterator[Mistake]:
 
 
 def of_a_model(config: ClusterConfig, options: Options) -> Iterator[Mistake]:
-    drafts: list[Any] = list(config.engine.get("additional_models") or ())
     paths: list[tuple[Place, str]] = [(("model",), config.model)]
-    paths += [(("engine", "additional_models"), str(one)) for one in drafts]
+    for draft, library in drafts_of(config):
+        paths.append((DRAFTS, draft))
+        if library is not None:
+            paths.append((DRAFTS, f"{library}/"))
     if config.model_lib is not None and config.has_weights:
         paths.append((("model_lib",), f"{config.model_lib}/"))
     for key, path in paths:

@@ -18,6 +18,7 @@ from raylax.kernels.sources.fetch import served_name
 from raylax.kernels.sources.short_names import ShortName
 from raylax.kernels.sources.source import Local, Repository, source_of
 from raylax.router.access.browser_guard import ANY
+from raylax.worker.config import further_model, path_and_library
 
 EVERYWHERE = "0.0.0.0"
 """The address of all of a pod's interfaces."""
@@ -69,8 +70,14 @@ def there(model: str) -> Local | Repository | ShortName:
 
 
 def pulls_of(config: ClusterConfig) -> tuple[str, ...]:
+    named = config.model, *(path for path, _ in drafts_of(config))
+    return tuple(one for one in named if not isinstance(there(one), Local))
+
+
+def drafts_of(config: ClusterConfig) -> list[tuple[str, str | None]]:
+    """What drafts: where it lies, and what it is run by, if that is named."""
     drafts = config.engine.get("additional_models") or ()
-    return tuple(one for one in (config.model, *drafts) if not isinstance(there(one), Local))
+    return [path_and_library(further_model(one)) for one in drafts]
 
 
 def device_of(config: ClusterConfig) -> str:

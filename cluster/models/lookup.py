@@ -16,6 +16,7 @@ from raylax.kernels.errors import KernelsError
 from raylax.kernels.sources.events import Audience
 from raylax.kernels.sources.fetch import Found, fetch
 from raylax.kernels.sources.local import place_of
+from raylax.worker.config import FurtherModel, further_model, path_and_library
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.hardware.machine import machine_for
 
@@ -44,8 +45,8 @@ def fetch_models(config: ClusterConfig, audience: Audience) -> ClusterConfig:
         found, engine = fetched(one, audience), one.engine
         told: dict[str, object] = {}
         if drafts := engine.get("additional_models"):
-            paths = [str(fetch_for(one, draft, audience).path.absolute()) for draft in drafts]
-            told["engine"] = {**engine, "additional_models": paths}
+            found_drafts = [fetched_draft(one, draft, audience) for draft in drafts]
+            told["engine"] = {**engine, "additional_models": found_drafts}
         if not found.was_here:
             told["model"] = str(found.path)
             told["served_model_name"] = given_or(one.served_model_name, found.name)
@@ -65,6 +66,13 @@ def fetched(config: ClusterConfig, audience: Audience) -> Found:
     if is_demo(config):
         return Found(demo_model(), DEMO_NAME, was_here=True)
     return fetch_for(config, config.model, audience)
+
+
+def fetched_draft(config: ClusterConfig, draft: object, audience: Audience) -> FurtherModel:
+    """What drafts for a model, and the library that was named with it. Raises UserError."""
+    path, library = path_and_library(further_model(draft))
+    found = str(fetch_for(config, path, audience).path.absolute())
+    return found if library is None else (found, library)
 
 
 def fetch_for(config: ClusterConfig, model: str, audience: Audience) -> Found:

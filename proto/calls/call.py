@@ -72,6 +72,8 @@ class Call:
         self.error: RaylaxError | None = None
         self.timing: Timing | None = None
         """Set by who wants to know how long it took."""
+        self.asked: dict[str, Any] = {}
+        """What else is told then of it."""
         self.may_stop = any(part.may_stop for part in choices)
         """Whether a part of it may end by its text."""
 
@@ -187,7 +189,8 @@ class Call:
             [part.cached_tokens for part in parts]
         )
         answers = sum([part.tokens > 0 for part in parts])
-        return self.timing.metrics(self.prompt_tokens, prefilled, self.completion_tokens, answers)
+        took = self.timing.metrics(self.prompt_tokens, prefilled, self.completion_tokens, answers)
+        return took | self.asked
 
 
 def id_of_prompt(request: Request) -> str:

@@ -51,7 +51,7 @@ from tests.support.paths import ROOT
             "or -1 for no limit, found -2",
         ),
         ({"prefill_mode": "whole"}, "prefill_mode must be one of chunked, hybrid, found 'whole'"),
-        ({"kv_cache_page_size": 32}, "kv_cache_page_size must be 16, found 32"),
+        ({"kv_cache_page_size": 16.0}, "kv_cache_page_size must be 16, found 16.0"),
         ({"target_itl_ms": {"low": -1}}, "target_itl_ms.low must be auto, or a number of millisec"),
         ({"gpu_memory_utilization": 0}, "must lie between 0 and 1, found 0"),
         ({"gpu_memory_utilization": 1.0}, "must lie between 0 and 1, found 1.0"),
@@ -111,8 +111,22 @@ def test_no_further_models_however_they_are_written(none: Any) -> None:
 
     assert config == EngineConfig()
     assert hash(config) == hash(EngineConfig())
-    with pytest.raises(ConfigError, match="additional_models must be a list of models, found 3"):
+    with pytest.raises(ConfigError, match="additional_models must be a list of models.*found 3"):
         EngineConfig(additional_models=3)  # type: ignore[arg-type]
+
+
+def test_another_model_may_have_a_library_beside_it() -> None:
+    """As JSON, too; one without is as good as alone."""
+    config = EngineConfig(additional_models=[("m", Path("l")), ["n", None], Path("o")])  # type: ignore[arg-type]
+
+    assert config.additional_models == (("m", "l"), "n", "o")
+    assert EngineConfig.from_json(config.asjson()) == config
+    assert hash(config)
+    for wrong in ([("m",)], [("m", "l", "x")], [("m", 3)], [(None, "l")], [None], "m"):
+        with pytest.raises(ConfigError, match="a list of models, each a path, or a pair of it and"):
+            EngineConfig(additional_models=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="additional_models must be text or a path, found ''"):
+        EngineConfig(additional_models=[("", "l")])  # type: ignore[arg-type]
 
 
 def test_a_path_is_text() -> None:

@@ -28,11 +28,15 @@ from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import unknown
 from raylax.proto.vocabulary import CallOrigin, Delta
 from raylax.worker.api.engine_state import Deliver, EngineState
+from raylax.worker.api.generation import asked_of
+from raylax.worker.api.spelled_out import spelled_out
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 
 LONGEST_ID = 128
 Messages = list[dict[str, Any]]
 TextRequest = ChatCompletionRequest | CompletionRequest
+Parts = tuple[ThreadedEngine, EngineState, Frontend, bool]
+"""What `CompletionsBase` is made of."""
 BEGUN = None
 """What a stream's generator says first, to itself: from then on it can be closed, and so whoever
 drops a stream, even one never read, ends its call."""
@@ -45,22 +49,29 @@ class CompletionsBase:
     engine: ThreadedEngine
     state: EngineState
     frontend: Frontend
+    echoes: bool = False
+    """Whether the engine says each prompt again."""
 
     def chat_writer(self, body: ChatCompletionRequest, origin: CallOrigin) -> ChatWriter:
         """A chat's call, and what writes its answer. Raises InvalidRequest."""
-        call = self.frontend.chat(body, origin=origin)
-        call.timing = Timing()
+        call = self.timed(self.frontend.chat(body, origin=origin), body)
         return ChatWriter(
             call, self.frontend.name, int(time.time()), body.include_usage, body.counts_on
         )
 
     def completion_writer(self, body: CompletionRequest, origin: CallOrigin) -> CompletionWriter:
         """A completion's call, and what writes its answer. Raises InvalidRequest."""
-        call = self.frontend.completion(body, origin)
-        call.timing = Timing()
+        call = self.timed(self.frontend.completion(body, origin), body)
         return CompletionWriter(
             call, self.frontend.name, int(time.time()), body.include_usage, body.counts_on
         )
+
+    def timed(self, call: Call, body: TextRequest) -> Call:
+        """A call whose usage says how long it took; of an engine that echoes, how it was asked."""
+        call.timing = Timing()
+        if self.echoes:
+            call.asked = asked_of(body, call.requests[0])
+        return call
 
     def writer(self, body: TextRequest, request_id: str | None) -> ChunkWriter:
         """The call of a body, and what writes its answer. Raises InvalidRequest."""
@@ -100,7 +111,7 @@ class CompletionsBase:
         result = writer.call.feed(delta)
         if result.cancel:
             self.engine.abort_request(delta.request_id)
-        return list(writer.chunks(result.event)) if result.event else []
+        return list(map(spelled_out, writer.chunks(result.event))) if result.event else []
 
     def end(self, call: Call) -> None:
         """Listen no more, and abort what still runs. What a forked child drops is the parent's."""
@@ -272,12 +283,12 @@ class AsyncChatCompletions(CompletionsBase):
 class Chat:
     """`engine.chat` of an MLCEngine."""
 
-    def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
-        self.completions = ChatCompletions(engine, state, frontend)
+    def __init__(self, *parts: *Parts) -> None:
+        self.completions = ChatCompletions(*parts)
 
 
 class AsyncChat:
     """`engine.chat` of an AsyncMLCEngine."""
 
-    def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
-        self.completions = AsyncChatCompletions(engine, state, frontend)
+    def __init__(self, *parts: *Parts) -> None:
+        self.completions = AsyncChatCompletions(*parts)

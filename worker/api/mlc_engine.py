@@ -17,7 +17,7 @@ from raylax.worker.api.completions import (
 )
 from raylax.worker.api.engine_state import EngineState, Kind
 from raylax.worker.api.opening import Model, OpenedModel, load_model, open_model
-from raylax.worker.config import EngineConfig, Mode
+from raylax.worker.config import ECHO, EngineConfig, Mode
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
@@ -69,7 +69,8 @@ class MLCEngineBase:
         self.max_input_sequence_length = self.frontend.max_sequence_length
         self.tokenizer = self.frontend.tokenizer
         self.conv_template = self.frontend.templates
-        parts = self._engine, self.state, self.frontend
+        echoes = self.engine_config.model_lib == ECHO
+        parts = self._engine, self.state, self.frontend, echoes
         chat, completions, embeddings = ANSWERED_BY[kind]
         self.chat: Chat | AsyncChat = chat(*parts)
         self.completions: Completions | AsyncCompletions = completions(*parts)
@@ -95,8 +96,11 @@ class MLCEngineBase:
         """Whether `sleep` has been called, and `wake_up` has not."""
         return self._engine.sleep_level > 0
 
-    def debug_call_func_on_all_worker(self, name: str, args: list[Any] | None = None) -> list[Any]:
+    def debug_call_func_on_all_worker(
+        self, name: str, args: list[Any] | str | None = None
+    ) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
+        A text is one argument.
 
         "raylax.debug.rank" says who the rank is; `raylax.worker.ranks.debug.register` adds others.
         """

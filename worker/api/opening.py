@@ -14,7 +14,14 @@ from raylax.kernels.sources.fetch import fetch
 from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
 from raylax.worker.api.fetching import on_stderr
-from raylax.worker.config import ECHO, EngineConfig, Mode, check_agreement, path_text
+from raylax.worker.config import (
+    ECHO,
+    EngineConfig,
+    Mode,
+    check_agreement,
+    path_and_library,
+    path_text,
+)
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
@@ -63,36 +70,42 @@ def open_model(
     model: Model,
     device: object,
     model_lib: str | os.PathLike[str] | None,
-    mode: Mode,
+    mode: Mode | None,
     engine_config: EngineConfig | None,
 ) -> OpenedModel:
     """The first steps to an engine. Raises ConfigError, EngineStartError, with the name of the one
     that failed."""
     with starting("config check"):
-        config = engine_config or EngineConfig()
-        library = path_text("model_lib", model_lib)
-        named = path_text("model", model)
+        config = EngineConfig() if engine_config is None else engine_config
+        if not isinstance(config, EngineConfig):
+            raise ConfigError(
+                f"engine_config must be an EngineConfig, which EngineConfig.from_dict makes; found "
+                f"{config!r}"
+            )
+        library, named = path_text("model_lib", model_lib), path_text("model", model)
         check_agreement(config, model=named, model_lib=library, mode=mode)
         if (model := named or config.model) is None:
             raise ConfigError("model must be given, or engine_config.model; found neither")
+        chosen = config.mode or "local" if mode is None else mode
+        config = config.complete(model_lib=library or config.model_lib, mode=chosen)
     with starting("device detection"):
         where = detect_device(device)
     with starting("model resolution", CheckpointError):
+        further = [path_and_library(one) for one in config.additional_models]
         checkpoint, *drafts = (
             fetch(one, lambda: machine_for(where), on_stderr()).path
-            for one in (model, *config.additional_models)
+            for one in (model, *(path for path, _ in further))
         )
-        config = config.complete(additional_models=tuple(map(str, drafts)))
+        pairs = zip(drafts, (library for _, library in further), strict=True)
+        config = config.complete(additional_models=tuple(pairs))
     with starting("model config"):
-        echoes = ECHO in (library, config.model_lib)
-        opened = open_checkpoint(checkpoint, weights=not echoes)
+        opened = open_checkpoint(checkpoint, weights=config.model_lib != ECHO)
         written = [config_written(one) for one in (checkpoint, *drafts)]
         dicts = [opened.config if one is None else one for one in written]
         files = TextFiles(opened.text)
     with starting("tokenizer and conversation template"):
         frontend = Frontend.load(files, model, max_sequence_length=0, pooling=config.pooling)
-    whole = config.complete(model=str(checkpoint), model_lib=library or config.model_lib, mode=mode)
-    return OpenedModel(whole, where, dicts, frontend)
+    return OpenedModel(config.complete(model=str(checkpoint)), where, dicts, frontend)
 
 
 def load_model(engine: ThreadedEngine, opened: OpenedModel) -> EngineConfig:

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.errors import InvalidRequest
-from raylax.proto.vocabulary import CallOrigin, Delta, Load
+from raylax.proto.errors import InvalidRequest, shown
+from raylax.proto.vocabulary import Delta, Load
 from raylax.proto.wire import messages as wire
+from raylax.worker.api.completions import origin_of
 from raylax.worker.api.generation import GenerationConfig, Prompt, several
 from raylax.worker.api.opening import Model, load_model, open_model
 from raylax.worker.api.stream_outputs import (
@@ -77,8 +78,12 @@ class SyncMLCEngine:
         self, request_id: str, inputs: Prompt, generation_config: GenerationConfig | None = None
     ) -> Call:
         """A request for `add_request`. Raises InvalidRequest for what the model cannot be asked."""
-        body = (generation_config or GenerationConfig()).body(inputs)
-        return self.frontend.completion(body, CallOrigin(name=request_id))
+        config = GenerationConfig() if generation_config is None else generation_config
+        if not isinstance(config, GenerationConfig):
+            raise InvalidRequest(
+                f"generation_config: must be a GenerationConfig, found {shown(config)}"
+            )
+        return self.frontend.completion(config.body(inputs), origin_of(request_id))
 
     def add_request(self, request: Call) -> None:
         """Let it wait for the next steps. Raises RaylaxError for one that is not accepted: of an
@@ -142,7 +147,7 @@ class SyncMLCEngine:
             raise InvalidRequest(f"generate: {len(self._running)} requests are running")
         told = several(prompts)
         configs = generation_config
-        if configs is None or isinstance(configs, GenerationConfig):
+        if not isinstance(configs, Sequence):
             configs = [configs or GenerationConfig()] * len(told)
         if len(configs) != len(told):
             raise InvalidRequest(f"generate: {len(configs)} configs for {len(told)} prompts")
@@ -164,7 +169,9 @@ class SyncMLCEngine:
             [[as_json(choice.logprob_entries) for choice in choices] for choices in ended],
         )
 
-    def debug_call_func_on_all_worker(self, name: str, args: list[Any] | None = None) -> list[Any]:
+    def debug_call_func_on_all_worker(
+        self, name: str, args: list[Any] | str | None = None
+    ) -> list[Any]:
         """As `MLCEngine.debug_call_func_on_all_worker`."""
         return self._engine.debug_call_func_on_all_worker(name, args or [])
 

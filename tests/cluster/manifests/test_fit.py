@@ -27,6 +27,10 @@ WRONG = {
         "engine: {additional_models: [./draft]}",
         "engine.additional_models: no pod has this path",
     ),
+    "a draft's library": (
+        "engine: {additional_models: [[org/draft, /lib/x]]}",
+        "engine.additional_models: no pod has this path",
+    ),
     "a library": ("model_lib: /lib/x", "model_lib: no pod has this path"),
     "a GPU by number": ("device: cuda:1", "device: a pod's GPUs are its worker's: cuda, or cpu"),
     "a part of a GPU": ("device: cuda\ngpus_per_rank: 0.5", "gpus_per_rank: Kubernetes gives pods"),

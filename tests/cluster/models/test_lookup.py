@@ -50,3 +50,14 @@ def test_what_was_fetched_is_what_every_process_is_told(
 def test_what_cannot_be_found_is_a_line(given: dict[str, str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         fetch_models(ClusterConfig.model_validate(given), nobody())
+
+
+def test_what_drafts_is_found_too(checkpoint: Path) -> None:
+    """A library that is named beside it stays as it is."""
+    drafts = [str(checkpoint), [str(checkpoint), "/lib/x"], [str(checkpoint), None]]
+    given = {"model": str(checkpoint), "engine": {"additional_models": drafts}}
+    told = fetch_models(ClusterConfig.model_validate(given), nobody())
+
+    assert told.engine["additional_models"] == [
+        str(checkpoint), (str(checkpoint), "/lib/x"), str(checkpoint)
+    ]  # fmt: skip

@@ -72,6 +72,15 @@ def test_a_streamed_chat_says_the_same(engine: MLCEngine) -> None:
     assert len({chunk.id for chunk in chunks}) == 1
 
 
+def test_every_delta_of_a_chat_has_a_role_and_a_text(engine: MLCEngine) -> None:
+    """As MLC-LLM's programs print them: without looking."""
+    chunks = list(engine.chat.completions.create(messages=MESSAGES, stream=True, n=2, **ASK))
+    deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+
+    assert {delta.role for delta in deltas} == {"assistant"}
+    assert all(isinstance(delta.content, str) for delta in deltas)
+
+
 def test_a_text_and_its_token_ids_are_the_same_prompt(engine: MLCEngine) -> None:
     ids = engine.tokenizer.encode("abc")
     one, two = plain(engine), plain(engine, prompt=ids)

@@ -29,6 +29,9 @@ def test_paths_devices_and_nothing_are_understood(checkpoint: Path) -> None:
         assert engine.engine_config.model == str(checkpoint)
     with MLCEngine(None, None, engine_config=CONFIG.complete(model=checkpoint)) as engine:
         assert engine.device == "cpu"
+    config = CONFIG.complete(max_num_sequence=None, mode="interactive")
+    with MLCEngine(checkpoint, mode=None, engine_config=config) as engine:  # type: ignore[arg-type]
+        assert engine.engine_config.max_num_sequence == 1
     with pytest.raises(ConfigError, match="model must be given, or engine_config.model; found nei"):
         MLCEngine(None)
 
@@ -65,6 +68,11 @@ def no_thread_is_left() -> Iterator[None]:
         ({"mode": "server", "engine_config": EngineConfig(mode="local")}, ConfigError,
          "config check: mode is 'server' in the constructor and 'local' in engine_config"),
         ({"engine_config": EngineConfig(model="other")}, ConfigError, "config check: model is"),
+        ({"engine_config": {"mode": "local"}}, ConfigError,
+         "config check: engine_config must be an EngineConfig, which EngineConfig.from_dict makes"),
+        ({"mode": "fast"}, ConfigError, "config check: mode must be one of local, interactive"),
+        ({"model_lib": "mock://other"}, ConfigError,
+         "config check: model_lib must be mock://echo, or a path, found 'mock://other'"),
         ({"model": "/no/such/place"}, EngineStartError,
          "model resolution: /no/such/place: no such directory"),
         ({"model": "HF://org/name"}, ConfigError,

@@ -3,13 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from raylax import EngineConfig, MLCEngine, SyncMLCEngine
+from raylax import EngineConfig, GenerationConfig, MLCEngine, SyncMLCEngine
 from raylax.proto.errors import InvalidRequest, PromptTooLong
-from raylax.worker.api.generation import GenerationConfig
+from raylax.proto.openai.completions import CompletionRequest
 from raylax.worker.api.stream_outputs import RequestStreamOutput, SingleRequestStreamOutput
 from raylax.worker.errors import ConfigError, EngineNotReady, EngineStartError
 
@@ -185,6 +187,56 @@ def test_what_is_wrong_is_said_at_once(engine: SyncMLCEngine) -> None:
     engine.step()
     with pytest.raises(InvalidRequest, match="generate: 2 configs for 1 prompts"):
         engine.generate(PROMPT, [GREEDY, GREEDY])
+
+
+def test_an_answer_may_have_a_form(engine: SyncMLCEngine) -> None:
+    """And how it is drawn can be said as over HTTP."""
+    schema = {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "maximum": 9}}}
+    asked = GenerationConfig(max_tokens=9, response_format=schema, temperature=0.0)
+    ((number,),), _ = engine.generate(PROMPT, asked)
+    ((biased,),), _ = engine.generate(PROMPT, GenerationConfig(max_tokens=2, logit_bias={40: 100}))
+
+    assert int(number) <= 9
+    assert biased == engine.tokenizer.decode([40, 40])
+    shared = {field.name for field in fields(GenerationConfig)} - CompletionRequest.names
+    assert shared == set()
+
+
+def test_a_prompt_is_pinned(engine: SyncMLCEngine) -> None:
+    pinned = GenerationConfig(max_tokens=1, debug_config={"pinned_system_prompt": True})
+    engine.generate([7] * 40, pinned)
+
+    assert engine.metrics()["pages_used"] == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((PROMPT, {"max_tokens": 3}), "generation_config: must be a GenerationConfig, found"),
+        ((5,), "prompt: "),
+        ((None,), "prompt: "),
+        ((b"abc",), "prompt: "),
+        (([],), "prompt: "),
+        ((PROMPT, GenerationConfig(max_tokens=-1)), "max_tokens: "),
+        ((PROMPT, GenerationConfig(n=0)), "n: "),
+        ((PROMPT, GenerationConfig(logit_bias={"x": 1.0})), "logit_bias"),
+        ((PROMPT, GenerationConfig(debug_config={"special_request": "x"})), "debug_config"),
+    ],
+)
+def test_a_mistake_is_said_in_a_line(
+    engine: SyncMLCEngine, asked: tuple[Any, ...], said: str
+) -> None:
+    for ask in (lambda: engine.create_request("a", *asked), lambda: engine.generate(*asked)):
+        with pytest.raises(InvalidRequest) as caught:
+            ask()
+        assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert not engine.running
+
+
+@pytest.mark.parametrize("name", ["", 5, "x" * 129])
+def test_a_request_has_a_short_name(engine: SyncMLCEngine, name: Any) -> None:
+    with pytest.raises(InvalidRequest, match="request_id: must be a text of 1 to 128 characters"):
+        engine.create_request(name, PROMPT)
 
 
 def test_a_callback_that_fails_is_heard_by_who_steps(engine: SyncMLCEngine) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 from raylax.kernels.build import Footprint
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
-from raylax.worker.config import EngineConfig
+from raylax.worker.config import EngineConfig, path_and_library
 from raylax.worker.errors import ConfigError
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.model_proposer import Drafter
@@ -37,20 +37,24 @@ class DraftModel(ABC):
     """Where it lies."""
     target: Path
     """Where the model lies that it drafts for."""
+    library: str | None = None
+    """What it is run by, if that was named."""
 
     @classmethod
     def found(cls, config: EngineConfig) -> Self:
         """The one that is named, or that the model brings, in a directory of its own that is called
         as the mode."""
         named, mode, target = config.additional_models, config.speculative_mode, config.checkpoint
-        path = Path(named[0]) if named else target / mode
+        own = str(target / mode), None
+        lies, library = path_and_library(named[0]) if named else own
+        path = Path(lies)
         if not path.exists():
             where = "additional_models" if named else "additional_models names none, and the model"
             raise ConfigError(
                 f"speculative_mode={mode!r} needs a model that drafts: {where} has nothing at "
                 f"{path}"
             )
-        return cls(path, target)
+        return cls(path, target, library)
 
     def taps(self, config: EngineConfig) -> tuple[int, ...]:
         """Residual streams that the engine's model must keep for it."""

@@ -22,14 +22,16 @@ def draft_options(
     config: EngineConfig, options: ModelOptions, longest: int, sequences: int
 ) -> ModelOptions:
     """How the model that drafts is built, beside an engine's with these options: it is whole on
-    rank 0, in a precision of its own. `longest`: tokens of a sequence."""
+    rank 0, in a precision of its own, run by what was named beside it. `longest`: tokens of a
+    sequence. Raises ConfigError."""
+    draft = draft_of(config)
     return replace(
         options,
         taps=(),
         quantization=config.spec_draft_quantization,
         kv_dtype="auto",
         degree=Degree(),
-        library=None,
+        library=None if draft is None else draft.library,
         max_step_rows=sequences,
         max_sequence_length=longest,
     )

@@ -1,6 +1,7 @@
 """An engine that says each prompt again, of a directory without weights."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,27 @@ def test_it_ends_as_answers_do(engine: MLCEngine) -> None:
     assert (length.finish_reason, stop.finish_reason) == ("length", "stop")
     assert TEXT.startswith(length.text) and stop.text == "Count from three"
     assert again.choices[0].finish_reason == "length" and again.usage.completion_tokens == 7
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_usage_tells_how_it_was_asked(engine: MLCEngine, stream: bool) -> None:
+    """Everything that draws, whoever has said it; so that tests see what has come there."""
+    asked: dict[str, Any] = {
+        "top_p": 0.6, "temperature": 0.9, "frequency_penalty": 0.1, "presence_penalty": 0.2,
+        "repetition_penalty": 1.1, "n": 2, "seed": 7, "max_tokens": 5, "top_k": 3, "min_p": 0.1,
+        "logit_bias": {"5": 1.5}, "stop": ["x"],
+    }  # fmt: skip
+    more: dict[str, Any] = (
+        {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    )
+    plain = engine.completions.create(prompt=TEXT, **asked, **more)
+    chat = engine.chat.completions.create(messages=[{"role": "user", "content": TEXT}], **asked)
+    told = [list(plain)[-1] if stream else plain, chat]
+
+    for one in told:
+        assert {name: one.usage.extra[name] for name in asked} == asked
+        assert one.usage.extra["completion_tokens"] == 10
+    assert json.loads(chat.model_dump_json())["usage"]["extra"]["typical_p"] == 1.0
 
 
 def test_what_is_said_is_certain(engine: MLCEngine) -> None:

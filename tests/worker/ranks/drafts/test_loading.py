@@ -1,5 +1,6 @@
 """What drafts is found, sized and loaded with its engine."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from safetensors.numpy import load_file, save_file
 
 from raylax.kernels.build import load_whole
 from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.errors import KernelsError
+from raylax.kernels.errors import CompileError, KernelsError
 from raylax.kernels.options import ModelOptions
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
+from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.drafting.small_draft import SmallModel
@@ -197,3 +199,31 @@ def test_a_model_of_another_vocabulary_may_draft(checkpoint: Path, tmp_path: Pat
 
     assert got == want
     assert drafted > 0
+
+
+def library_of(drafts: Proposer | None) -> str:
+    """What a small model is run by."""
+    assert isinstance(drafts, ModelProposer) and isinstance(drafts.drafter, Chain)
+    assert isinstance(drafts.drafter.model, SmallModel)
+    return drafts.drafter.model.model.library
+
+
+def test_what_drafts_is_run_by_the_library_beside_it(checkpoint: Path, tmp_path: Path) -> None:
+    """Wherever that lies; one that was made for something else is refused with both, and so is
+    none."""
+    small = ONE.complete(speculative_mode="small_draft", additional_models=[checkpoint])
+    with running_engine(checkpoint, small) as (engine, _):
+        here = Path(library_of(engine._slot.loaded().batch.proposer))
+        there = shutil.copytree(here.parent, tmp_path / "elsewhere")
+        engine.reload(engine.config.complete(additional_models=[(checkpoint, there)]))
+
+        assert Path(library_of(engine._slot.loaded().batch.proposer)) == there / here.name
+
+    heads = {"eagle": write_head(tmp_path / "eagle", "eagle-1"),
+             "medusa": write_medusa(tmp_path / "medusa", "medusa")}  # fmt: skip
+    for mode, path in heads.items():
+        for given, why in ((there, "was made for layers of 64.*this model needs one for layers of"),
+                           (tmp_path, "there is no library")):  # fmt: skip
+            config = ONE.complete(speculative_mode=mode, additional_models=[(path, given)])
+            with pytest.raises(CompileError, match=f"model_lib {given}.*{why}"):
+                answer(checkpoint, config)
