@@ -11,10 +11,17 @@ from raylax.worker.engine.model.limits import ModelLimits
 from raylax.worker.engine.model.sleeping import check_level
 from raylax.worker.engine.model.slot import ModelSlot
 from raylax.worker.engine.teller import Teller
-from raylax.worker.errors import DeviceLost
+from raylax.worker.errors import ConfigError, DeviceLost
 from raylax.worker.scheduling.outcomes import failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.sequence import Sequence
+
+
+def loadable(config: EngineConfig) -> EngineConfig:
+    """One that names its model; its mode is local where it says nothing. Raises ConfigError."""
+    if not isinstance(config, EngineConfig) or config.model is None:
+        raise ConfigError(f"reload: needs an EngineConfig that names a model, found {config!r:.80}")
+    return config if config.mode is not None else config.complete(mode="local")
 
 
 class Operations:
@@ -27,11 +34,16 @@ class Operations:
 
     def load(self, config: EngineConfig, progress: ProgressCallback) -> None:
         """Load the model that the config names. Raises what keeps it from loading; there is no
-        model then."""
-        teller = self._teller
+        model then. One that names none is refused before anything ends."""
+        teller, config = self._teller, loadable(config)
         with teller.doing("load model", model=config.model):
             self.end_everything()
-            teller.loaded(self._slot.load(config, progress, teller.began, teller.trace))
+            try:
+                model = self._slot.load(config, progress, teller.began, teller.trace)
+            except BaseException:
+                teller.emptied()
+                raise
+            teller.loaded(model)
 
     def sleep(self, level: int) -> None:
         """Give back the memory of the model, and keep in mind what it was. Requests that run are
@@ -144,5 +156,6 @@ class Operations:
         return len(new)
 
     def call(self, name: str, args: abc.Sequence[Any]) -> list[Any]:
-        """Run a debug function on every rank; the result of each."""
-        return self._slot.loaded().executor.call(name, args)
+        """Run a debug function on every rank; the result of each. A text is one argument."""
+        given = [args] if isinstance(args, str) else args
+        return self._slot.loaded().executor.call(name, given)

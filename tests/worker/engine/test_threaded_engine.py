@@ -116,12 +116,29 @@ def test_a_reload_that_fails_leaves_no_model_and_can_be_mended(checkpoint: Path)
             engine.add_request(request("between", [5]))
         with pytest.raises(EngineNotReady, match="no model is loaded"):
             engine.get_complete_engine_config()
+        load = engine.load()
+        assert load.pages_free == load.pages_total > 0 == load.pages_cached == load.running
         engine.reload(good)
         engine.add_request(request("after", [5]))
         answers.wait_for("after")
 
     assert answers.ends("before") == [Finish.ABORT]
     assert answers.ends("after") == [Finish.LENGTH]
+
+
+@pytest.mark.parametrize("wrong", [None, {}, "model", EngineConfig(), EngineConfig(mode="local")])
+def test_a_reload_of_no_model_harms_nobody(checkpoint: Path, wrong: Any) -> None:
+    """What runs goes on. Without a mode a model is loaded as a constructor would."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        with pytest.raises(ConfigError, match="reload: needs an EngineConfig that names a model"):
+            asked_in_a_step(
+                engine, answers, request("running", [5], 20), lambda: engine.reload(wrong)
+            )
+        answers.wait_for("running")
+        engine.reload(CONFIG.complete(model=str(checkpoint)))
+
+        assert answers.ends("running") == [Finish.LENGTH]
+        assert engine.config.mode == "local"
 
 
 def test_a_request_checked_against_a_model_that_is_gone(checkpoint: Path) -> None:

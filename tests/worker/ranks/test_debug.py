@@ -30,6 +30,19 @@ def test_the_result_of_every_rank(checkpoint: Path) -> None:
     assert isinstance(wrong, TypeError)
 
 
+@debug.register("test.repeat")
+def repeat(rank: Rank, *said: Any) -> tuple[Any, ...]:
+    return said
+
+
+def test_a_text_is_one_argument(checkpoint: Path) -> None:
+    """As MLC-LLM has it."""
+    with running_engine(checkpoint, CONFIG) as (engine, _):
+        assert engine.debug_call_func_on_all_worker("test.repeat", "ab") == [("ab",)]
+        assert engine.debug_call_func_on_all_worker("test.repeat", ["ab", 3]) == [("ab", 3)]
+        assert engine.debug_call_func_on_all_worker("test.repeat") == [()]
+
+
 def test_who_a_rank_is(checkpoint: Path) -> None:
     with running_engine(checkpoint, CONFIG) as (engine, _):
         (rank,) = engine.debug_call_func_on_all_worker("raylax.debug.rank")
