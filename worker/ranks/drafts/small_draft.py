@@ -6,6 +6,7 @@ from tokenizers import Tokenizer
 
 from raylax.kernels.build import Footprint, build, footprint, load_whole
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.heads.config import named_after
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.errors import ConfigError
@@ -20,7 +21,8 @@ class SmallDraft(DraftModel):
     """It reads the text, and has pages as the engine has."""
 
     def footprint(self, options: ModelOptions) -> Footprint:
-        return footprint(self.path, options)
+        with named_after(self.path):
+            return footprint(self.path, options)
 
     def build(self, beside: Beside, progress: ProgressCallback) -> None:
         check_tokenizers(self.target, self.path)

@@ -77,6 +77,7 @@ def test_a_complete_configuration_comes_to_the_same_engine(
     ("mode", "why"),
     [
         ("self", "brings no layer that drafts, as MiMoForCausalLM do"),
+        ("small_draft", ".*/config.json: architecture .* is not supported"),
         ("eagle", "head of another base: its vocabulary is 201, the base's 99"),
         ("medusa", "head of another base: its vocabulary is 201, the base's 99"),
     ],
@@ -85,8 +86,8 @@ def test_what_cannot_draft_for_a_model_is_refused(
     checkpoint: Path, tmp_path: Path, mode: str, why: str
 ) -> None:
     """By what it is, and what would be right: here heads of a model of another size."""
-    odd = {"eagle": "eagle-1-odd", "medusa": "medusa-odd"}
-    write = {"eagle": write_head, "medusa": write_medusa}
+    odd = {"eagle": "eagle-1-odd", "medusa": "medusa-odd", "small_draft": "medusa"}
+    write = {"eagle": write_head, "medusa": write_medusa, "small_draft": write_medusa}
     named = (str(write[mode](tmp_path, odd[mode])),) if mode in odd else ()
     config = ONE.complete(speculative_mode=mode, additional_models=named)
     with (
