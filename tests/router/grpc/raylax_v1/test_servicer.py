@@ -1,6 +1,7 @@
 """The gRPC API over real sockets, with the standard health and reflection services."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -374,3 +375,32 @@ async def test_what_comes_at_the_end_alone_cannot_be_resumed(shared_rig: Rig, fi
 
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert (caught.value.details() or "").startswith(f"{field}: not of an answer")
+
+
+async def test_a_call_that_must_be_made(shared_rig: Rig) -> None:
+    """Of the function that is allowed, with arguments that are what it says."""
+    look = {
+        "type": "object",
+        "properties": {"days": {"enum": [3]}},
+        "required": ["days"],
+        "additionalProperties": False,
+    }
+    tools = [
+        raylax_pb2.Tool(name="look", parameters_json=json.dumps(look), strict=True),
+        raylax_pb2.Tool(name="stop"),
+    ]
+    asked = raylax_pb2.ChatRequest(
+        messages=ASK.messages,
+        sampling=raylax_pb2.Sampling(max_tokens=120, temperature=1, seed=4),
+        tools=tools,
+        tool_choice="required",
+        allowed_tools=["look"],
+        parallel_tool_calls=False,
+    )
+    async with channel(shared_rig.grpc_address) as made:
+        replies = [one async for one in raylax_pb2_grpc.RaylaxStub(made).Chat(asked)]
+    parts = [part for reply in replies for part in reply.tool_calls]
+
+    assert parts[0].name == "look"
+    assert json.loads("".join(part.arguments_json for part in parts)) == {"days": 3}
+    assert replies[-1].finish_reason == "tool_calls"
