@@ -130,6 +130,17 @@ def test_grpc(frontend: Frontend, cut: str) -> None:
     assert (heard.text, heard.finish_reason) == ("", "length")
 
 
+@pytest.mark.parametrize("text", ["<tool", "<tool_call>", '<tool_call>{"name": "lo'])
+def test_of_a_call_that_must_be_made_nothing_is_text(frontend: Frontend, text: str) -> None:
+    """Where nothing of its arguments has come."""
+    for choice, told in (("required", None), ("auto", text)):
+        writer = ChatWriter(call_of(frontend, tool_choice=choice), "tiny", 1)
+        deltas = [one["choices"][0]["delta"] for one in streamed(writer, text)]
+        (whole,) = json.loads(writer.whole())["choices"]
+        assert (whole["message"]["content"] or None, whole["finish_reason"]) == (told, "length")
+        assert ("".join(one.get("content") or "" for one in deltas) or None) == told
+
+
 def test_a_call_that_the_model_leaves_is_text(frontend: Frontend) -> None:
     """It might have gone on."""
     writer = ChatWriter(call_of(frontend), "tiny", 1)

@@ -275,6 +275,16 @@ def test_beside_tools_an_answer_may_have_a_form(files: TextFiles, matchers: Matc
         ),
         (
             {
+                "tool_choice": "required",
+                "tools": [
+                    {"type": "function", "function": {"name": "f", "parameters": {"type": "null"}}}
+                ],
+            },
+            "tools.0",
+            "type: arguments are an object, found 'null'",
+        ),
+        (
+            {
                 "tools": [
                     {
                         "type": "function",

@@ -6,7 +6,7 @@ import pytest
 
 from raylax.proto.calls.sampling_defaults import vocabulary_for_grammars
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.grammar.checking import check
+from raylax.proto.grammar.checking import check, checked_grammar
 from raylax.proto.grammar.constraint import Constraint, Kind
 from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.grammar.writing import grammar_of
@@ -19,7 +19,7 @@ NUMBER: /[0-9]+/"""
 GBNF = """root ::= "yes" | maybe
 maybe ::= "per" "haps"+"""
 ENDLESS = {"$ref": "#/$defs/X", "$defs": {"X": {"allOf": [{"$ref": "#/$defs/X"}]}}}
-TAGS = {
+TAGS: dict[str, Any] = {
     "triggers": ["<call"],
     "structures": [
         {"begin": "<call=look>", "schema": {"type": "boolean"}, "end": "</call>"},
@@ -42,6 +42,8 @@ def matchers(tmp_path_factory: pytest.TempPathFactory) -> tuple[TextFiles, Match
         ("json_schema", {"$ref": "/$defs/X", "$defs": {"X": {"type": "integer"}}}, "5", '"x"'),
         ("regex", "[a-c]+[0-9]{2}", "abba12", "abba1x"),
         ("choice", ["red", 'say "no"\\'], 'say "no"\\', "blue"),
+        ("choice", ["a", "abc", "a", "b\x7f", "\u2028/"], "abc", "c"),
+        ("choice", [f"option {at}" for at in range(4096)], "option 4095", "option 4096"),
         ("grammar", ARITHMETIC, "1+22+3", "1-2"),
         ("grammar", GBNF, "perhapshaps", "no"),
         ("structural_tag", TAGS, "well: <call=look>true</call> so", "<call=look>maybe</call>"),
@@ -105,6 +107,15 @@ def test_a_schema_that_is_not_strict_may_ask_for_what_nobody_enforces() -> None:
     asked = Constraint("json_schema", {"not": {}, "type": "object"}, "field", lenient=True)
 
     check(grammar_of(asked), "field")
+
+
+def test_of_tags_the_schema_at_fault_is_named() -> None:
+    bad = {"begin": "<call=f>", "schema": {"type": "x"}, "end": ""}
+    tags = {"triggers": ["<call"], "structures": [*TAGS["structures"], bad]}
+
+    with pytest.raises(InvalidRequest, match="Invalid type: x") as caught:
+        checked_grammar(Constraint("structural_tag", tags, "field"))
+    assert caught.value.param == "field.structures.1.schema"
 
 
 def test_nested_without_end() -> None:
