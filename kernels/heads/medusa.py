@@ -52,6 +52,10 @@ class MedusaCheckpoint(StoredCheckpoint):
     def __init__(self, path: Path, base: Checkpoint) -> None:
         """Raises CheckpointError for what is missing, damaged, or another base's."""
         self.path, self.base, self.config = path, base, config_in(path)
+        if self.config.get("medusa_num_heads") is None:
+            raise CheckpointError(
+                f"{path}: are no heads of Medusa's: its config.json has no medusa_num_heads"
+            )
         self._paths = weight_files(path, FILES)
         found = tensors_in(self._paths)
         tensors: dict[str, Any] = {PREFIX.sub("", name): one for name, one in found.items()}

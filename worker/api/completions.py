@@ -199,7 +199,10 @@ async def alone(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
 def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     """Keyword arguments as a request; `extra_body` has more of them, as with OpenAI's client.
     InvalidRequest names the field at fault."""
-    more = fields.pop("extra_body", None) or {}
+    more = fields.pop("extra_body", None)
+    more = {} if more is None else more
+    if not isinstance(more, dict):
+        raise InvalidRequest(f"extra_body: must be an object, found {shown(more)}", param="extra_body")
     if twice := next((name for name in more if fields.get(name) is not None), None):
         raise InvalidRequest(f"{twice}: given twice, also in extra_body", param=twice)
     fields |= more

@@ -87,7 +87,12 @@ class SyncMLCEngine:
 
     def add_request(self, request: Call) -> None:
         """Let it wait for the next steps. Raises RaylaxError for one that is not accepted: of an
-        id that runs already, or while too many wait."""
+        id that runs already, or while too many wait, or which has been answered."""
+        if not isinstance(request, Call) or request.done:
+            raise InvalidRequest(
+                "add_request: needs what create_request has made, and nobody has answered; found "
+                + (f"{request.id!r}, which has ended" if isinstance(request, Call) else shown(request))
+            )
         if request.id in self._running:
             raise InvalidRequest(f"request id {request.id} is already running")
         self._running[request.id] = RunningCall(request)

@@ -334,3 +334,6 @@ def test_more_fields_may_be_in_an_extra_body(engine: MLCEngine) -> None:
         engine.completions.create(prompt="abc", extra_body={"top": 1})
     with pytest.raises(InvalidRequest, match="max_tokens: given twice, also in extra_body"):
         engine.completions.create(**ended, extra_body={"max_tokens": 5})
+    for wrong in ("x", 5, ["max_tokens"]):
+        with pytest.raises(InvalidRequest, match="extra_body: must be an object, found"):
+            engine.completions.create(**ended, extra_body=wrong)

@@ -233,6 +233,18 @@ def test_a_mistake_is_said_in_a_line(
     assert not engine.running
 
 
+def test_a_request_is_answered_once(engine: SyncMLCEngine) -> None:
+    """And is one that was made for this."""
+    heard, one = Heard(engine), engine.create_request("once", PROMPT, GREEDY)
+    engine.add_request(one)
+    heard.run()
+    wrong: tuple[Any, ...] = (one, None, "once", {})
+    for given in wrong:
+        with pytest.raises(InvalidRequest, match="add_request: needs what create_request has made"):
+            engine.add_request(given)
+    assert not engine.running and len(heard.tokens("once")) == 5
+
+
 @pytest.mark.parametrize("name", ["", 5, "x" * 129])
 def test_a_request_has_a_short_name(engine: SyncMLCEngine, name: Any) -> None:
     with pytest.raises(InvalidRequest, match="request_id: must be a text of 1 to 128 characters"):

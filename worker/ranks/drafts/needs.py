@@ -1,11 +1,15 @@
 """What the model that drafts needs: of the engine's model, and beside a rank."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from raylax.kernels.build import Footprint
+from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.worker.config import EngineConfig, Sizes
+from raylax.worker.errors import ConfigError
 from raylax.worker.ranks.drafts.base import Beside
 from raylax.worker.ranks.drafts.modes import draft_of
 from raylax.worker.scheduling.drafting.chain import SPARE
@@ -44,6 +48,17 @@ def beside(config: EngineConfig, options: ModelOptions, sizes: Sizes) -> Beside:
     return Beside(built, sizes.pages, sequences * SPARE)
 
 
+@contextlib.contextmanager
+def named_as_its_own() -> Iterator[None]:
+    """What is wrong with a quantization is said of `spec_draft_quantization`. Raises ConfigError."""
+    try:
+        yield
+    except CompileError as error:
+        if str(error).startswith("quantization "):
+            raise ConfigError(f"spec_draft_{error}") from None
+        raise
+
+
 def draft_needs(
     config: EngineConfig, options: ModelOptions, longest: int, sequences: int
 ) -> Footprint | None:
@@ -51,5 +66,6 @@ def draft_needs(
     ConfigError, KernelsError."""
     if (draft := draft_of(config)) is None:
         return None
-    needs = draft.footprint(draft_options(config, options, longest, sequences))
+    with named_as_its_own():
+        needs = draft.footprint(draft_options(config, options, longest, sequences))
     return replace(needs, workspace=needs.workspace + sequences * SPARE * needs.page)

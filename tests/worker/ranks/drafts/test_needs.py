@@ -52,6 +52,13 @@ def test_heads_need_memory_of_a_gpu_too(
         draft_needs(config.complete(additional_models=["/no/where"]), gpu, 64, 4)
 
 
+def test_its_quantization_is_called_as_its_own(checkpoint: Path) -> None:
+    """And not as the model's."""
+    config = small(checkpoint, additional_models=[checkpoint], spec_draft_quantization="q9")
+    with pytest.raises(ConfigError, match="^spec_draft_quantization 'q9' is not known"):
+        draft_needs(config, ModelOptions(threads=1), 64, 4)
+
+
 def test_its_memory_counts(checkpoint: Path) -> None:
     """So there are fewer pages in the same memory."""
     room, sizes = 40 << 20, {"max_num_sequence": 2, "max_single_sequence_length": 64}
