@@ -124,6 +124,11 @@ def drafts_of_a_step(config: EngineConfig) -> int:
 def check_lengths(config: EngineConfig, max_positions: int) -> None:
     """Raises ConfigError if what was asked for does not agree with itself or with the model."""
     single, total = config.max_single_sequence_length, config.max_total_sequence_length
+    for name in ("max_single_sequence_length", "max_total_sequence_length"):
+        if getattr(config, name) == 1:
+            raise ConfigError(
+                f"{name} must be at least 2, a token of a prompt and one of its answer; found 1"
+            )
     if single is not None and single > max_positions:
         raise ConfigError(
             f"max_single_sequence_length must be at most the model's {max_positions} "

@@ -14,6 +14,8 @@ FUNCTIONS = "{function_string}"
 """Where tools are written: the last such place of a prompt has them, and others nothing."""
 SYSTEM = "{system_message}"
 CONTENT = "m.content or ''"
+JOINED = "(m.content if m.content is string else (m.content or []) | map(attribute='text') | join)"
+"""The same where parts come as they are, since another role is written part by part."""
 ANSWERED = "m.content.split('</think>')[-1].lstrip('\\n')"
 """An answer without what was thought before it."""
 TOOLS = (
@@ -70,6 +72,11 @@ def shows_tools(of: Conversation) -> bool:
     return any(FUNCTIONS in text for text in (of.system, *map(of.templates.get, known(of))) if text)
 
 
+def is_plain(of: Conversation, role: str) -> bool:
+    """Whether a message of this role is its content, and nothing more."""
+    return of.templates[role] == f"{{{role}_message}}"
+
+
 def known(of: Conversation) -> list[str]:
     """The roles that have a form."""
     return [role for role in ROLES if role in of.roles]
@@ -102,11 +109,12 @@ def message(of: Conversation, role: str, first: bool) -> str:
     named = literal(of.roles[role] + of.after_role)
     if not of.repeats_role:
         named = f"('' if at == 0 and begun else {named})"
-    content = CONTENT
+    content = CONTENT if all(is_plain(of, one) for one in known(of)) else JOINED
     if role == "assistant" and of.forgets_reasoning:
-        content = f"{ANSWERED} if at < ns.user and '</think>' in ({CONTENT}) else {CONTENT}"
+        closed = "m.content is string and at < ns.user and '</think>' in m.content"
+        content = f"{ANSWERED} if {closed} else {content}"
     whole = "{{- " + filled(template, place, f"({content})", tools) + " -}}"
-    if template != place:
+    if not is_plain(of, role):
         parts = "{%- for part in m.content -%}{{- " + filled(template, place, "part.text", last)
         whole = (
             "{%- if m.content is string or not m.content -%}" + whole + "{%- else -%}" + parts

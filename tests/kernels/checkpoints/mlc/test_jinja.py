@@ -87,6 +87,11 @@ def parts(*texts: str) -> list[dict[str, str]]:
             "U[a][b]A",
         ),
         (
+            PLAIN | {"role_templates": {"assistant": "<{assistant_message}>"}},
+            [{"role": "user", "content": parts("a", "b")}, *ASKED[1:]],
+            "UabA<2>A",
+        ),
+        (
             "llama-2", AGAIN[2:],
             "<1>[INST] <<SYS>>\nYou are a helpful assistant.\n<</SYS>>\n\n3? [/INST] ",
         ),
