@@ -202,7 +202,9 @@ def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     more = fields.pop("extra_body", None)
     more = {} if more is None else more
     if not isinstance(more, dict):
-        raise InvalidRequest(f"extra_body: must be an object, found {shown(more)}", param="extra_body")
+        raise InvalidRequest(
+            f"extra_body: must be an object, found {shown(more)}", param="extra_body"
+        )
     if twice := next((name for name in more if fields.get(name) is not None), None):
         raise InvalidRequest(f"{twice}: given twice, also in extra_body", param=twice)
     fields |= more

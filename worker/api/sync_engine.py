@@ -91,7 +91,11 @@ class SyncMLCEngine:
         if not isinstance(request, Call) or request.done:
             raise InvalidRequest(
                 "add_request: needs what create_request has made, and nobody has answered; found "
-                + (f"{request.id!r}, which has ended" if isinstance(request, Call) else shown(request))
+                + (
+                    f"{request.id!r}, which has ended"
+                    if isinstance(request, Call)
+                    else shown(request)
+                )
             )
         if request.id in self._running:
             raise InvalidRequest(f"request id {request.id} is already running")

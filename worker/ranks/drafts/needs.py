@@ -50,7 +50,7 @@ def beside(config: EngineConfig, options: ModelOptions, sizes: Sizes) -> Beside:
 
 @contextlib.contextmanager
 def named_as_its_own() -> Iterator[None]:
-    """What is wrong with a quantization is said of `spec_draft_quantization`. Raises ConfigError."""
+    """What is wrong with a quantization is said of `spec_draft_quantization`: ConfigError."""
     try:
         yield
     except CompileError as error:
