@@ -127,8 +127,8 @@ def test_too_little_for_one_sequence_says_how_much_is_needed() -> None:
         ({"max_single_sequence_length": 5000}, memory(), "at most the model's 4096 positions"),
         ({"max_single_sequence_length": 500, "max_total_sequence_length": 400}, memory(),
          "must hold one sequence of 500 tokens (max_single_sequence_length), found 400"),
-        ({"max_single_sequence_length": 1}, memory(), "single_sequence_length must be at least 2, a"),
-        ({"max_total_sequence_length": 1}, memory(), "max_total_sequence_length must be at least 2, "),
+        ({"max_single_sequence_length": 1}, memory(), "single_sequence_length must be at least 2"),
+        ({"max_total_sequence_length": 1}, memory(), "total_sequence_length must be at least 2,"),
     ],
 )  # fmt: skip
 def test_what_cannot_be(given: dict[str, Any], room: Memory, said: str) -> None:
