@@ -2,7 +2,7 @@
 
     python bench/engine.py [CHECKPOINT] [--quantization q0bf16 q8f32_0 q4f32_1]
                            [--llama PATH/llama-batched-bench --gguf BF16 Q8_0 Q4_0]
-                           [--openvino-python VENV/bin/python --openvino FP16 INT8 INT4]
+                           [--openvino-python VENV/bin/python --openvino FP16 INT8 INT4] [--served]
     python bench/engine.py --gguf FILE … [--llama PATH/llama-batched-bench] [--quantization auto]
 
 Without a checkpoint, one of the Qwen2.5-0.5B shape with random weights is made once and kept; with
@@ -39,6 +39,7 @@ from engines.openvino import openvino
 from engines.raylax import raylax
 from engines.report import Result, Row, show
 from engines.rounds import kept, measure
+from engines.served import Served
 from engines.work import Work
 from rich.console import Console
 
@@ -64,6 +65,7 @@ def arguments() -> argparse.Namespace:
     )
     add("--openvino-python", type=Path, help="the Python that has openvino-genai")
     add("--openvino", type=Path, nargs="+", help="a directory for each quantization, in order")
+    add("--served", action="store_true", help="also as `raylax serve`, asked over HTTP")
     add(
         "--rival",
         action="store_true",
@@ -104,7 +106,7 @@ def line_ups(
         if converted:
             options = Options(str(converted.resolve()), name, *limits)
             peers.append(openvino(args.openvino_python, options))
-        yield raylax(Options(str(checkpoint), name, *limits)), peers
+        yield beside(args, Options(str(checkpoint), name, *limits), peers)
 
 
 def same_files(args: argparse.Namespace) -> Iterator[tuple[EngineChild, list[Engine]]]:
@@ -114,7 +116,14 @@ def same_files(args: argparse.Namespace) -> Iterator[tuple[EngineChild, list[Eng
             peers: list[Engine] = []
             if args.llama:
                 peers.append(LlamaCpp(args.llama, file, args.threads))
-            yield raylax(Options(str(file.absolute()), name, *limits_of(args))), peers
+            yield beside(args, Options(str(file.absolute()), name, *limits_of(args)), peers)
+
+
+def beside(
+    args: argparse.Namespace, options: Options, peers: list[Engine]
+) -> tuple[EngineChild, list[Engine]]:
+    """Raylax's engine, and its peers; the last one is itself as people have it."""
+    return raylax(options), [*peers, Served(options)] if args.served else peers
 
 
 def limits_of(args: argparse.Namespace) -> tuple[Any, int, int, int]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import uvloop
+from engines.cores import seconds_of
 from engines.machine import busy_seconds
 
-from routers.cores import seconds_of
 from routers.load import Ask, Tally, burst
 from routers.targets import MODEL, Target
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from engines.base import PeerFailed
+from engines.cores import seconds_of
 from engines.processes import end, last_error, start
 
 from raylax.cluster.ports import free_ports
-from routers.cores import seconds_of
 
 PATIENCE_S = 120.0
 BENCH = Path(__file__).parents[1]

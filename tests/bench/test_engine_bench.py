@@ -188,3 +188,19 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(700)
+def test_raylax_is_measured_as_people_have_it(tiny: Path) -> None:
+    """Beside its engine alone; nothing of the cluster is left."""
+    written = tiny / "served.json"
+    options = ("--rounds", 1, "--concurrency", 2, "--served", "--json", written)
+    code, _, errors = finished("engine.py", tiny, *options, patience_s=600)
+
+    assert (code, errors) == (0, "")
+    (result,) = json.loads(written.read_text())["results"]
+    assert result["engines"] == ["raylax q0bf16", "served q0bf16"]
+    for row in result["rows"]:
+        ours, served = row["tokens_per_s"]
+        assert 0 < served < 2 * ours
