@@ -52,7 +52,7 @@ class Served:
         )  # fmt: skip
         try:
             self._wait()
-            self.measure(WARM)
+            asyncio.run(self._answers(prompts(self._rng, WARM), WARM.answer))
         except BaseException:
             self.__exit__()
             raise

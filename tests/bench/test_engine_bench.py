@@ -201,6 +201,5 @@ def test_raylax_is_measured_as_people_have_it(tiny: Path) -> None:
     assert (code, errors) == (0, "")
     (result,) = json.loads(written.read_text())["results"]
     assert result["engines"] == ["raylax q0bf16", "served q0bf16"]
-    for row in result["rows"]:
-        ours, served = row["tokens_per_s"]
-        assert 0 < served < 2 * ours
+    assert [row["load"] for row in result["rows"]] == ["prefill 512", "decode c=2"]
+    assert all(speed > 0 for row in result["rows"] for speed in row["tokens_per_s"])
