@@ -14,6 +14,7 @@ from raylax.worker.itl_targets import TargetsMs, completed, fault_of
 from raylax.worker.opt_flags import RULE as OPT_FLAGS
 from raylax.worker.opt_flags import flags_of
 from raylax.worker.option_rules import (
+    BYTES,
     COUNT,
     COUNT_OR_ALL,
     MODELS,
@@ -110,6 +111,11 @@ class EngineConfig:
     kv_cache_bytes: int | None = option(None, POSITIVE)
     """Most bytes that the KV cache of each rank may take, whatever else is free: for who shares a
     machine out among several engines. Inferred: by gpu_memory_utilization."""
+    swap_space_bytes: int | None = option(None, BYTES)
+    """Most bytes of host memory for the pages of requests that give way to others: they are copied
+    there and back where that takes less than to compute them again, by what both were measured to
+    take. 0: none. Inferred: an eighth of kv_cache_bytes. Not of models all of whose layers have a
+    window."""
     gpus_per_rank: float = option(1.0, WHOLE_OR_SHARE)
     """One, or a share of one: then a rank counts on no more of its memory, and
     gpu_memory_utilization is of that share."""

@@ -43,6 +43,10 @@ POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
 )
+BYTES = Rule(
+    lambda value: value is None or (type(value) is int and value >= 0),
+    "{name} must be a whole number of bytes, found {value!r}",
+)
 COUNT = Rule(
     lambda value: value is None or (type(value) is int and 0 <= value < 2**31),
     "{name} must be a whole number, found {value!r}",

@@ -1,5 +1,6 @@
 """Law 3. free + cached + used = total after every step, whatever is submitted, aborted or fails."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,12 +14,15 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.kv.sight import ALL, Sight
+from raylax.worker.kv.swap import Swap
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.drafting.chain import SPARE
 from raylax.worker.scheduling.drafting.heads import HeadModel
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
+from raylax.worker.scheduling.pace.prefill_time import PrefillTime
+from raylax.worker.scheduling.pace.step_time import Times
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
@@ -68,6 +72,13 @@ class Reader:
         tokens: list[int] = self.slots[pages * PAGE_SIZE + at % PAGE_SIZE].tolist()
         return tokens
 
+    def copy_out(self, pages: Iterable[int]) -> list[bytes]:
+        return [self.slots[page * PAGE_SIZE :][:PAGE_SIZE].tobytes() for page in pages]
+
+    def copy_in(self, pages: Iterable[int], contents: Iterable[bytes]) -> None:
+        for page, content in zip(pages, contents, strict=True):
+            self.slots[page * PAGE_SIZE :][:PAGE_SIZE] = np.frombuffer(content, self.slots.dtype)
+
 
 def seen(length: int, sight: Sight) -> list[int]:
     """Which of so many tokens the last one sees."""
@@ -92,6 +103,8 @@ class Engine(RuleBasedStateMachine):
     """Sequences whose pages are kept after their end."""
     SIGHT: ClassVar[Sight] = ALL
     """Of the model."""
+    ROOM: ClassVar[int] = 0
+    """In host memory for pages of those who give way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,8 +114,10 @@ class Engine(RuleBasedStateMachine):
         self.known: set[int] = set()
         self.begun: list[str] = []
         limits = StepLimits(tokens=24, sequences=4)
-        self.roster = Roster(self.pool, lambda: self.now, sight=self.SIGHT)
+        swap = Swap(self.copy_out, self.copy_in, self.ROOM, page_s=1e-6)
+        self.roster = Roster(self.pool, lambda: self.now, sight=self.SIGHT, swap=swap)
         self.batch = Batch(self.roster, limits, self.model.run, began=self.begun.extend)
+        self.batch.decider.step_time.times = Times(prefill=PrefillTime(token=1.0))
         self.asked: dict[str, Request] = {}
         self.said: dict[str, list[int]] = {}
         self.ended: set[str] = set()
@@ -213,6 +228,22 @@ class Engine(RuleBasedStateMachine):
             if delta.finish is not None:
                 self.ended.add(delta.request_id)
 
+    def copy_out(self, pages: Iterable[int]) -> list[bytes]:
+        return self.settled().copy_out(pages)
+
+    def copy_in(self, pages: Iterable[int], contents: Iterable[bytes]) -> None:
+        self.settled().copy_in(pages, contents)
+
+    def settled(self) -> Reader:
+        """The model, when it has done all that it was given."""
+        return self.model
+
+    @invariant()
+    def what_is_put_aside_is_of_those_who_wait(self) -> None:
+        swap, waiting = self.roster.swap, {one.request.id for one in self.roster.waiting}
+        assert swap._aside.keys() <= waiting
+        assert swap.used == sum(len(one.contents) for one in swap._aside.values()) <= self.ROOM
+
     @invariant()
     def pages_are_conserved(self) -> None:
         assert self.pool.free + self.pool.cached + self.pool.used == PAGES
@@ -259,6 +290,7 @@ class Engine(RuleBasedStateMachine):
         self.run_all()
         assert self.roster.idle
         assert self.ended == set(self.asked)
+        self.every_word_is_right()
         assert self.pool.used == self.pool.pinned
         self.pool.drop_cached()
         assert self.pool.used == self.pool.cached == 0
@@ -309,7 +341,8 @@ class EngineSpeculatingAhead(EngineSpeculating):
 
     def __init__(self) -> None:
         super().__init__()
-        self.batch.submit = LazyDevice(self.model.run).submit
+        self.device = LazyDevice(self.model.run)
+        self.batch.submit = self.device.submit
 
 
 TestPagesAreConservedWithDraftsAhead = EngineSpeculatingAhead.TestCase
@@ -414,3 +447,39 @@ class EngineWithBranches(Engine):
 
 TestPagesAreConservedWithBranches = EngineWithBranches.TestCase
 TestPagesAreConservedWithBranches.settings = TestPagesAreConserved.settings
+
+
+class EngineWithASwap(Engine):
+    """The same where what was computed of those who give way is copied to host memory, as far as
+    there is room, and back."""
+
+    ROOM = 5
+
+
+TestPagesAreConservedWithASwap = EngineWithASwap.TestCase
+TestPagesAreConservedWithASwap.settings = TestPagesAreConserved.settings
+
+
+class EngineWithASwapAhead(EngineSpeculatingAhead):
+    """The same with drafts, on a device that is given steps ahead, and no pages are kept."""
+
+    KEPT, ROOM = 0, 50
+
+    def settled(self) -> Reader:
+        if self.device.given:
+            self.device.waits(self.device.given[-1])
+        return self.model
+
+
+TestPagesAreConservedWithASwapAhead = EngineWithASwapAhead.TestCase
+TestPagesAreConservedWithASwapAhead.settings = TestPagesAreConserved.settings
+
+
+class EngineDraftingWithASwap(EngineDrafting):
+    """The same with drafts of a model that finds what it has computed by the engine's pages."""
+
+    ROOM = 50
+
+
+TestPagesAreConservedWithAModelThatDraftsAndASwap = EngineDraftingWithASwap.TestCase
+TestPagesAreConservedWithAModelThatDraftsAndASwap.settings = TestPagesAreConserved.settings

@@ -13,6 +13,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.pages import ROOT, names_of
 from raylax.proto.vocabulary import Load, Request, Sampling, StepTime
 from raylax.worker.config import EngineConfig
+from raylax.worker.scheduling import decider
 from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
@@ -290,9 +291,18 @@ def test_with_a_warm_prefix(case: Case, alone: list[int], checkpoint: Path) -> N
         assert max(delta.cached_tokens for delta in answers.deltas["asked"]) == 96
 
 
-def test_after_preemption(case: Case, alone: list[int], checkpoint: Path) -> None:
-    """With too few pages for all, sequences give theirs back and are computed again."""
-    few = case.config(chunk=64, max_total_sequence_length=256)
+@pytest.mark.parametrize("copied", [False, True])
+def test_after_preemption(
+    case: Case,
+    alone: list[int],
+    checkpoint: Path,
+    copied: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With too few pages for all, sequences give theirs back and are computed again, or those are
+    copied to host memory and back, whichever was decided."""
+    monkeypatch.setattr(decider, "is_put_aside", lambda tokens, room, *_: copied)
+    few = case.config(chunk=64, max_total_sequence_length=256, swap_space_bytes=1 << 30)
     with running_engine(checkpoint, few) as (engine, answers):
         rivals = [Request(f"r{i}", PROMPT[i : i + 40], 60, SAMPLINGS["greedy"]) for i in range(4)]
         for one in (*rivals, case.request):
@@ -300,6 +310,7 @@ def test_after_preemption(case: Case, alone: list[int], checkpoint: Path) -> Non
         answers.wait_for("asked", *(one.id for one in rivals))
 
         assert engine.load().preemptions > 0
+        assert (engine.done["pages_put_back"] > 0) == copied
         assert answers.tokens("asked") == alone
 
 

@@ -24,6 +24,10 @@ SHOWN_BY = {
         "worker/api/test_mlc_engine_life.py",
         "test_a_cache_of_a_size_must_fit_into_what_is_available",
     ),
+    "swap_space_bytes": (
+        "worker/scheduling/test_swap.py",
+        "test_who_comes_back_is_computed_again_where_that_takes_less",
+    ),
     "gpus_per_rank": ("worker/hardware/test_devices.py", "test_what_a_rank_may_take_of_a_gpu"),
     "kv_cache_page_size": ("worker/test_config.py", "test_a_wrong_value_is_named_with_its_rule"),
     "max_num_sequence": ("worker/scheduling/decision/test_scheduler.py", "test_seats_are_limited"),

@@ -39,6 +39,8 @@ from tests.support.paths import ROOT
         ({"gpus_per_rank": 0}, "gpus_per_rank must be above 0 and at most 1, found 0"),
         ({"gpus_per_rank": 1.5}, "gpus_per_rank must be above 0 and at most 1, found 1.5"),
         ({"pin_threads": 1}, "pin_threads must be true or false, found 1"),
+        ({"swap_space_bytes": -1}, "swap_space_bytes must be a whole number of bytes, found -1"),
+        ({"swap_space_bytes": 1e9}, "swap_space_bytes must be a whole number of bytes, found 1000"),
         ({"sliding_window_size": -1}, "sliding_window_size must be a whole number, found -1"),
         ({"attention_sink_size": "4"}, "attention_sink_size must be a whole number, found '4'"),
         (

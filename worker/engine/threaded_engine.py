@@ -276,7 +276,7 @@ class ThreadedEngine:
     @property
     def done(self) -> dict[str, Any]:
         """What its steps have come to since its start: seconds by part, tokens of steps, pages that
-        came from other engines and went to them."""
+        came from other engines and went to them, and that came back from host memory."""
         model = self._slot.model
         return model.batch.counters.told if model is not None else Counters().told
 

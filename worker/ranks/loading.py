@@ -34,6 +34,9 @@ from raylax.worker.sizing import (
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
 """What keeps a model from loading that the user can mend."""
+SWAP_PART = 8
+"""One in so many bytes of the KV cache may be kept besides of requests that give way, where nothing
+is said."""
 
 
 def degree_of(config: EngineConfig) -> Degree:
@@ -263,6 +266,7 @@ def page_bytes(config: EngineConfig, model: Model) -> int:
 
 def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
     """The configuration with every value that was inferred while `model` was loaded."""
+    kv_bytes, swap = sizes.pages * page_bytes(config, model), config.swap_space_bytes
     if not sizes.drafted:
         config = config.complete(speculative_mode="disable", additional_models=())
     return config.complete(
@@ -271,7 +275,8 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         pipeline_parallel_stages=model.options.degree.pipeline,
         pooling=pooling_of(config),
         gpu_memory_utilization=config.gpu_memory_utilization or usual_of(model.options).utilization,
-        kv_cache_bytes=sizes.pages * page_bytes(config, model),
+        kv_cache_bytes=kv_bytes,
+        swap_space_bytes=kv_bytes // SWAP_PART if swap is None else swap,
         max_num_sequence=sizes.max_num_sequence,
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,

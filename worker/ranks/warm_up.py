@@ -1,6 +1,7 @@
 """The first step of a model, before anybody asks for one: it maps what all later ones need, and
 shows whether the weights are numbers. Run again, it shows whether they still are."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,14 @@ def still_finite(executor: Executor, plan: StepPlan) -> bool:
 
 def has_finite_logits(executor: Executor, plan: StepPlan) -> bool:
     return bool(np.isfinite(executor.run(plan).logits).all())
+
+
+def page_seconds(executor: Executor) -> float:
+    """What a page takes to be copied out and back, the least of a few tries. For between two steps:
+    what is in PAGE stays."""
+    took = list[float]()
+    for _ in range(TRIED):
+        begun = time.perf_counter()
+        executor.write_pages([PAGE], executor.read_pages([PAGE]))
+        took.append(time.perf_counter() - begun)
+    return min(took)

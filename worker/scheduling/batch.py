@@ -238,7 +238,8 @@ class Batch:
         while (decision := decider.decide(division, running_candidates(running.values()))).preempt:
             for request_id in decision.preempt:
                 self.trace.preempted(running[request_id])
-                self.roster.preempt(request_id, decision.for_others)
+                aside = decider.puts_aside(running[request_id])
+                self.roster.preempt(request_id, decision.for_others, aside)
         return decision
 
     # Act
@@ -248,6 +249,8 @@ class Batch:
             self.roster.pass_by(request_id)
         if new := [request_id for request_id in decision.admit if self._admit(request_id)]:
             self.began(new)
+        for request_id in decision.admit:
+            self.roster.holdings.index_back(self.roster.running[request_id])
         batch = [
             (one := self.roster.running[request_id], count, one.rows_wanted(count))
             for request_id, count in decision.steps

@@ -87,6 +87,8 @@ class Counters:
     """That came from other engines."""
     pages_handed_out: int = 0
     """That were sent to others."""
+    pages_put_back: int = 0
+    """Of those who gave way, from host memory."""
     part_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     """Seconds of steps, by part."""
     step_tokens: list[int] = field(default_factory=lambda: [0] * (len(STEP_TOKENS) + 1))
@@ -118,6 +120,7 @@ class Counters:
             "step_tokens_sum": self.step_tokens_sum,
             "pages_fetched": self.pages_fetched,
             "pages_handed_out": self.pages_handed_out,
+            "pages_put_back": self.pages_put_back,
             "accepted_at": [*self.accepted_at],
         }
 

@@ -9,6 +9,7 @@ from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
+from raylax.worker.scheduling.decision.page_out import is_put_aside
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.decision.sharing import Filling, Sharing
 from raylax.worker.scheduling.decision.targets import is_saturated
@@ -81,6 +82,14 @@ class Decider:
                         if sharing.is_over:
                             return
                 yield candidate
+
+    def puts_aside(self, one: Sequence) -> bool:
+        """Whether what was computed of one that gives way is kept in host memory until it comes
+        back. Not where nothing sees some of its pages any more."""
+        if self.roster.sight.recent:
+            return False
+        swap, prefill = self.roster.swap, self.step_time.times.prefill
+        return is_put_aside(one.computed, swap.free, swap.page_s, prefill)
 
     def came_back(self, one: Sequence) -> None:
         """It is admitted. If it gave way to others before, what it lost by that is paid for."""

@@ -2,12 +2,13 @@
 back, at the end or when nothing sees them any more. Every reference to a page that a sequence has
 comes and goes here (law 3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.kv.sight import ALL, NONE, Sight
+from raylax.worker.kv.swap import Swap, no_swap
 from raylax.worker.scheduling.sequence import Sequence, ints
 
 
@@ -16,7 +17,8 @@ class Found(NamedTuple):
 
     tokens: int
     held: list[int]
-    """Its pages, as far as anything sees them that follows."""
+    """Its pages in the pool, as far as anything sees them that follows. Where those are of fewer
+    tokens, the others are in host memory."""
     behind: range
     """Where it has others, which need not be there."""
 
@@ -33,19 +35,19 @@ class Holdings:
 
     pool: PagePool
     sight: Sight = ALL
+    swap: Swap = field(default_factory=no_swap)
+    """What is kept of those who gave way."""
 
     def find(self, one: Sequence) -> Found:
         """Its known beginning; at least its last token is computed, for its logits, and all tokens
         of which a state is still to be read."""
-        if not self.pool.prefix_cache:
-            return Found(0, [], NONE)
         most = len(one.tokens) - 1
         if one.pooled is not None:
             most = min(most, one.pooled.tokens)
-        names = one.name_pages(most)
+        names = one.name_pages(most) if self.pool.prefix_cache else []
         if not self.sight.recent:
-            pages = self.pool.find(names)
-            return Found(len(pages) * PAGE_SIZE, pages, NONE)
+            pages, aside = self.pool.find(names), min(most, self.swap.tokens(one.request.id))
+            return Found(max(len(pages) * PAGE_SIZE, aside), pages, NONE)
         there = self.pool.find_each(names)
         count = self.sight.longest(there)
         behind = self.sight.behind(count * PAGE_SIZE)
@@ -57,11 +59,29 @@ class Holdings:
         """Tokens of its known beginning, as it is now."""
         return self.find(one).tokens
 
-    def take_known(self, one: Sequence) -> None:
-        """Let a sequence that holds nothing begin behind what is known of it."""
+    def take_known(self, one: Sequence) -> int:
+        """Let a sequence that holds nothing begin behind what is known of it; how many of its pages
+        come back from host memory. Raises EngineLost."""
         found = self.find(one)
         self.pool.acquire(found.held, one.request.tenant, one.request.share)
         one.pages, one.computed, one.behind = ints(found.table), found.tokens, found.behind
+        self.reserve(one, one.computed)
+        if back := one.pages[len(found.table) :]:
+            self.swap.put_back(one.request.id, back, len(found.table))
+        self.swap.drop(one.request.id)
+        return len(back)
+
+    def put_aside(self, one: Sequence) -> None:
+        """Keep what was computed of a sequence that is about to give its pages back. Raises
+        EngineLost."""
+        pages = one.pages[: pages_for(one.computed)]
+        self.swap.put_aside(one.request.id, pages, one.computed)
+
+    def index_back(self, one: Sequence) -> None:
+        """Let others find what was put back of one that was admitted: once all of a step are, who
+        were decided on without."""
+        if self.swap.most and not self.sight.recent:
+            self.index(one, one.computed)
 
     def reserve(self, one: Sequence, tokens: int) -> None:
         """Pages for so many of its tokens; that there are enough was decided before."""

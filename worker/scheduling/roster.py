@@ -12,6 +12,7 @@ from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.pages import pages_for
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.kv.sight import ALL, Sight
+from raylax.worker.kv.swap import Swap, no_swap
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.division import PresentTenants
 from raylax.worker.scheduling.holdings import Holdings
@@ -29,6 +30,8 @@ class Roster:
     counters: Counters = field(default_factory=Counters)
     sight: Sight = ALL
     """The model's."""
+    swap: Swap = field(default_factory=no_swap)
+    """Where pages are kept of those who gave way."""
     waiting: WaitingQueue = field(init=False)
     running: dict[str, Sequence] = field(init=False, default_factory=dict)
     """By id, in order of admission. Nobody else changes it."""
@@ -40,7 +43,7 @@ class Roster:
 
     def __post_init__(self) -> None:
         self.waiting = WaitingQueue(self.clock)
-        self.holdings = Holdings(self.pool, self.sight)
+        self.holdings = Holdings(self.pool, self.sight, self.swap)
 
     @property
     def idle(self) -> bool:
@@ -93,6 +96,7 @@ class Roster:
             self._stop(request_id)
         elif (one := self.waiting.pop(request_id)) is None:
             return False
+        self.swap.drop(request_id)
         self.counters.ended += 1
         self.counters.ended_tokens += one.generated
         return True
@@ -125,13 +129,13 @@ class Roster:
 
     def admit(self, request_id: str) -> Sequence:
         """Let one run that waits, from behind what is known of it, with pages for its tokens; that
-        there are enough was decided before."""
+        there are enough was decided before. Raises EngineLost."""
         one = self.waiting.serve(request_id)
         one.passed = 0
-        self.holdings.take_known(one)
-        self.holdings.reserve(one, len(one.tokens))
         self.running[request_id] = one
         self.tenants.count(one.request, 1)
+        self.counters.pages_put_back += self.holdings.take_known(one)
+        self.holdings.reserve(one, len(one.tokens))
         return one
 
     def pass_by(self, request_id: str) -> None:
@@ -139,10 +143,13 @@ class Roster:
         if (one := self.waiting.get(request_id)) is not None:
             one.passed += 1
 
-    def preempt(self, request_id: str, for_others: bool) -> None:
+    def preempt(self, request_id: str, for_others: bool, aside: bool = False) -> None:
         """Let one wait again that runs, at the head of its tenant's line, and without its pages.
-        `for_others`: it gives way to another tenant."""
+        `for_others`: it gives way to another tenant; `aside`: what was computed of it is kept.
+        Raises EngineLost."""
         one = self.running[request_id]
+        if aside:
+            self.holdings.put_aside(one)
         one.gave_way = one.computed if for_others else 0
         one.preempted += 1
         self._stop(request_id)

@@ -18,12 +18,13 @@ from raylax.worker.engine.model.self_check import SelfCheck
 from raylax.worker.engine.model.states import load_states
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.kv.sight import ALL, Sight
+from raylax.worker.kv.swap import Swap, no_swap
 from raylax.worker.ranks.drafts.loading import load_proposer
 from raylax.worker.ranks.executor import Executor, SingleRank
 from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import complete, degree_of
 from raylax.worker.ranks.startup import Spawner
-from raylax.worker.ranks.warm_up import warm_up
+from raylax.worker.ranks.warm_up import PAGE, page_seconds, warm_up
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
@@ -76,6 +77,14 @@ def sight_of(spec: DecoderSpec, drafts: Proposer | None) -> Sight:
     return Sight(recent, spec.sinks)
 
 
+def swap_of(executor: Executor, most_bytes: int) -> Swap:
+    """Host memory for pages of those who give way, and what copying takes."""
+    (page,) = executor.read_pages([PAGE])
+    if not (most := most_bytes // len(page)):
+        return no_swap()
+    return Swap(executor.read_pages, executor.write_pages, most, page_seconds(executor))
+
+
 def assemble(
     executor: Executor,
     config: EngineConfig,
@@ -94,7 +103,7 @@ def assemble(
     drafts = load_proposer(config, model, sizes, sampler, progress)
     kept = ready.prefix_cache_max_num_recycling_seqs
     pool = PagePool(sizes.pages, config.prefix_cache_mode == "radix", kept)
-    sight = sight_of(model.spec, drafts)
+    sight, swap = sight_of(model.spec, drafts), swap_of(executor, ready.swap_space_bytes or 0)
     limits = StepLimits(
         sizes.prefill_chunk_size,
         sizes.max_num_sequence,
@@ -105,10 +114,11 @@ def assemble(
     )
     parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
     if echoes:
-        roster = EchoRoster(pool, clock, sight=sight, vocab=model.spec.vocab)
-        batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
+        echoing = EchoRoster(pool, clock, sight=sight, swap=swap, vocab=model.spec.vocab)
+        batch: Batch = EchoBatch(echoing, *parts, spec=model.spec)
     else:
-        batch = Batch(Roster(pool, clock, sight=sight), *parts, states=load_states(ready, model))
+        roster = Roster(pool, clock, sight=sight, swap=swap)
+        batch = Batch(roster, *parts, states=load_states(ready, model))
     matchers = None if echoes else matchers_of(config, model.spec.tokens)
     labels = model.spec.vocab if model.spec.classifies else 0
     known_limits = ModelLimits(ready, model.spec.tokens, matchers, labels, model.spec.headless)
