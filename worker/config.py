@@ -112,10 +112,9 @@ class EngineConfig:
     """Most bytes that the KV cache of each rank may take, whatever else is free: for who shares a
     machine out among several engines. Inferred: by gpu_memory_utilization."""
     swap_space_bytes: int | None = option(None, BYTES)
-    """Most bytes of host memory for the pages of requests that give way to others: they are copied
-    there and back where that takes less than to compute them again, by what both were measured to
-    take. 0: none. Inferred: an eighth of kv_cache_bytes. Not of models all of whose layers have a
-    window."""
+    """Most bytes of host memory for pages of requests that give way to others, copied there and
+    back where that was measured to take less than computing them again. 0: none. Inferred: an
+    eighth of kv_cache_bytes. Not of models all of whose layers have a window."""
     gpus_per_rank: float = option(1.0, WHOLE_OR_SHARE)
     """One, or a share of one: then a rank counts on no more of its memory, and
     gpu_memory_utilization is of that share."""
@@ -174,11 +173,10 @@ class EngineConfig:
     first token, all of a text is computed, whatever the prefix cache has of it."""
     target_itl_ms: TargetsMs = "auto"
     """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
-    eighth of its time at least. One value, or one for each class, as {high: 30, low: 500}: of those
-    that decode in a step the strictest holds, and who is left out has auto. auto: three times what
-    its decodes take alone, as it was learned of this machine, and any while eight or more wait for
-    their first tokens. 0: any, steps are as full as they may be. Where one value, or auto, is for
-    all, a step in which only requests of the class low decode may take three times as long."""
+    eighth of its time at least. For all, or for each class, as {high: 30, low: 500}: the strictest
+    of those that decode holds. auto, and who is left out: three times what decodes take alone, as
+    was learned, and any while eight or more wait for first tokens. 0: any. One value, or auto, for
+    all is three times as long where only requests of the class low decode."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, OPT)
