@@ -112,9 +112,8 @@ class EngineConfig:
     """Most bytes that the KV cache of each rank may take, whatever else is free: for who shares a
     machine out among several engines. Inferred: by gpu_memory_utilization."""
     swap_space_bytes: int | None = option(None, BYTES)
-    """Most bytes of host memory for pages of requests that give way to others, copied there and
-    back where that was measured to take less than computing them again. 0: none. Inferred: an
-    eighth of kv_cache_bytes. Not of models all of whose layers have a window."""
+    """Most bytes of host memory for pages of requests that give way, copied there and back where
+    that takes less than computing them. 0: none; inferred: an eighth of kv_cache_bytes."""
     gpus_per_rank: float = option(1.0, WHOLE_OR_SHARE)
     """One, or a share of one: then a rank counts on no more of its memory, and
     gpu_memory_utilization is of that share."""
