@@ -27,6 +27,7 @@ STRUCK = (
     Role.PROXY,
     Role.MANAGER,
     Role.HAPROXY,
+    Role.ZYGOTE,
     Role.DASHBOARD_AGENT,
     Role.RUNTIME_AGENT,
     Role.RAYLET,

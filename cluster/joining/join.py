@@ -144,6 +144,7 @@ class Machine:
 
         def look() -> None:
             collect(all_processes(), os.getpid(), node.pid)
+            node.zygote.look()
             if visited.lines.has_ended():
                 raise self._gone()
 

@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from raylax.cluster.errors import UserError
-from raylax.cluster.supervision.processes import all_processes, arguments_of, descendants
+from raylax.cluster.supervision.processes import (
+    all_processes,
+    arguments_of,
+    below,
+    marked,
+    run_of,
+)
 from raylax.cluster.supervision.roles import Role, role_of
 
 POLL_S = 0.1
@@ -65,8 +71,14 @@ def wait_until_idle(root: int, within_s: float) -> bool:
 
 
 def serving_below(root: int) -> set[Role]:
-    """What does so."""
-    return {role_of(arguments_of(pid)) for pid in descendants(root)} & SERVING
+    """What does so; of a run of ours also what its zygote has forked, and no other raylet."""
+    everything = all_processes()
+    pids = below(root, everything)
+    if (directory := run_of(root)) is not None:
+        others = {raylet.pid for raylet in raylets()} - pids - {root}
+        theirs = set[int]().union(*(below(other, everything) for other in others))
+        pids |= marked(directory, everything) - theirs
+    return {role_of(arguments_of(pid)) for pid in pids} & SERVING
 
 
 def raylets() -> list[Raylet]:

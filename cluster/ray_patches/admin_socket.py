@@ -8,6 +8,8 @@ in every process of Serve, before it writes HAProxy's configuration.
 
 import re
 
+from raylax.cluster.ray_patches.replacing import put
+
 OPEN = "mode 666 level admin"
 CLOSED = "mode 600 level user"
 """`show stat`, `show info` and `show servers state` need no more; nor does handing listening
@@ -21,7 +23,7 @@ def close_the_admin_socket() -> None:
     from ray.serve._private import haproxy_templates
 
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = closed(template)
+    put(haproxy_templates, "HAPROXY_CONFIG_TEMPLATE", closed(template))
 
 
 def closed(template: str) -> str:

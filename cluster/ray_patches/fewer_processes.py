@@ -2,8 +2,9 @@
 
 `ray start` has flags for some of it, `ray.init` has none. The monitor adds machines, the log
 monitor copies logs to the terminal, the API server shows a dashboard, which an agent tells of its
-node: each is a Python process, and `ray.init` waits for the last. Workers started ahead of need
-lack our setup hook; see `environment.FOR_RAY`.
+node, another agent makes environments, of which our workers have none of their own: each is a
+Python process, and `ray.init` waits for some. Workers are forked from one that is there
+(`raylax.cluster.zygote`), and none is started ahead of need.
 """
 
 from functools import partial
@@ -11,11 +12,12 @@ from typing import Any
 
 from raylax.cluster.ports import free_ports
 from raylax.cluster.ray_patches import idle_agent
+from raylax.cluster.zygote import asking
 
 OBJECT_STORE_BYTES = 128 << 20
 """Tokens never travel as Ray objects; the engine needs the memory more."""
-AGENT = "dashboard_agent"
-"""Its name where Ray builds a command."""
+AGENTS = ("dashboard_agent", "runtime_env_agent")
+"""Their names where Ray builds commands."""
 
 
 def start_fewer_processes() -> None:
@@ -31,13 +33,17 @@ def start_fewer_processes() -> None:
 def fewer(make: Any, *given: Any, **more: Any) -> Any:
     """Ray's parameters of a node.
 
-    The agent of environments is told its port. A raylet that is to learn it ends after 15 s without
-    it, whatever Ray's settings say, and a Python that imports for seconds may need longer on a busy
-    machine (https://github.com/ray-project/ray/issues/65983); where the port is known, the raylet
-    waits as long as `RAY_agent_register_timeout_ms` has it.
+    The agent of environments is told its port, as a raylet that is to learn it ends after 15 s
+    without it (https://github.com/ray-project/ray/issues/65983). What a raylet runs before a
+    worker's own program is ours.
     """
     (port,) = free_ports(1)
-    ours = {"no_monitor": True, "include_log_monitor": False, "runtime_env_agent_port": port}
+    ours = {
+        "no_monitor": True,
+        "include_log_monitor": False,
+        "runtime_env_agent_port": port,
+        "setup_worker_path": asking.__file__,
+    }
     return make(*given, **ours | more)
 
 
@@ -46,7 +52,7 @@ def no_api_server(self: Any, **settings: Any) -> None:
 
 
 def idle(build: Any, component: str, *settings: Any, **more: Any) -> list[str]:
-    """How a command begins that runs a part of Ray, of which the path follows. The agent's is an
+    """How a command begins that runs a part of Ray, of which the path follows. An agent's is an
     argument of `idle_agent`, which is found by it as the agent would be."""
     command: list[str] = build(component, *settings, **more)
-    return [*command, "-I", "-S", idle_agent.__file__] if component == AGENT else command
+    return [*command, "-I", "-S", idle_agent.__file__] if component in AGENTS else command

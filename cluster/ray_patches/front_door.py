@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raylax.cluster.environment import entrance_of, run_directory
+from raylax.cluster.ray_patches.replacing import put
 from raylax.cluster.ray_patches.tls import certificates_of_the_run
 from raylax.cluster.supervision.processes import all_processes, arguments_of
 from raylax.proto.errors import WorkerUnavailable
@@ -72,7 +73,7 @@ def change_the_template() -> None:
     if (directory := run_directory()) is not None:
         entrance = ENTRANCE.format(socket=entrance_of(directory))
         template = template.replace(FRONTEND, entrance + FRONTEND, 1)
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = template
+    put(haproxy_templates, "HAPROXY_CONFIG_TEMPLATE", template)
 
 
 def change_the_manager() -> None:

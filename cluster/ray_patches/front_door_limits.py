@@ -10,6 +10,7 @@ before it writes HAProxy's configuration.
 import resource
 
 from raylax.cluster.ray_patches.front_door import FRONTEND
+from raylax.cluster.ray_patches.replacing import put
 from raylax.proto.wire.connection_room import ConnectionRoom
 
 MOST = 16_384
@@ -44,7 +45,7 @@ def limit_the_front_door() -> None:
 
     _, open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = limited(template, room_for(open_files))
+    put(haproxy_templates, "HAPROXY_CONFIG_TEMPLATE", limited(template, room_for(open_files)))
 
 
 def limited(template: str, room: ConnectionRoom) -> str:

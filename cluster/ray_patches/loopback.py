@@ -6,10 +6,12 @@ listens there has Ray's TLS, with certificates at both ends.
 Ray's own servers stay on loopback by configuration; Serve binds its replicas' internal gRPC
 servers to every address and has no setting for it; and its replicas' HTTP servers, which HAProxy
 looks for on loopback, to the address that HAProxy itself is to have.
-This runs in every worker process before Serve's code does (Ray's `worker_process_setup_hook`).
+This runs in every worker process before Serve's code does (`worker_setup`).
 """
 
 from typing import Any
+
+from raylax.cluster.ray_patches.replacing import put
 
 LOOPBACK = "127.0.0.1"
 EVERY_ADDRESS = ("[::]:", "0.0.0.0:")
@@ -32,13 +34,13 @@ def keep_to(host: str) -> None:
     def bind_there(server: Any, address: str) -> Any:
         return bind(server, kept_to(host, address))
 
-    tls_utils.add_port_to_grpc_server = bind_there
+    put(tls_utils, "add_port_to_grpc_server", bind_there)
 
-    from ray.serve._private import http_util, replica
+    from ray.serve._private import http_util
 
     start = http_util.start_asgi_http_server
 
     async def start_on_loopback(app: Any, http_options: Any, **more: Any) -> Any:
         return await start(app, http_options.model_copy(update={"host": LOOPBACK}), **more)
 
-    http_util.start_asgi_http_server = replica.start_asgi_http_server = start_on_loopback
+    put(http_util, "start_asgi_http_server", start_on_loopback)

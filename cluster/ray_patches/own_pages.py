@@ -12,6 +12,7 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raylax.cluster.environment import run_directory, token_of
+from raylax.cluster.ray_patches.replacing import put
 
 HEALTH, ROUTES = "/-/healthz", "/-/routes"
 ANSWERED = re.compile(
@@ -30,9 +31,9 @@ def close_own_pages() -> None:
 
     secret = path_of(token_of(directory).read_text())
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = closed(template, secret)
+    put(haproxy_templates, "HAPROXY_CONFIG_TEMPLATE", closed(template, secret))
     within = http_util.RequestIdMiddleware
-    http_util.RequestIdMiddleware = lambda app: OwnPages(within(app), secret)
+    put(http_util, "RequestIdMiddleware", lambda app: OwnPages(within(app), secret))
 
 
 def path_of(token: str) -> str:

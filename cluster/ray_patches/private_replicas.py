@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from raylax.cluster.environment import run_directory
+from raylax.cluster.ray_patches.replacing import put
 
 SERVERS = {"server": " check{%", "backend.fallback_server": " check backup"}
 """HAProxy's servers for HTTP in Serve's template, and what follows the address of each."""
@@ -26,7 +27,7 @@ def hide_the_replicas() -> None:
     if directory is None or not constants.RAY_SERVE_ENABLE_HA_PROXY:
         return
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = hidden(template, directory)
+    put(haproxy_templates, "HAPROXY_CONFIG_TEMPLATE", hidden(template, directory))
     http_util.uvicorn = with_private_servers(http_util.uvicorn, directory)
 
 

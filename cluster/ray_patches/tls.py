@@ -11,6 +11,7 @@ from pathlib import Path
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import run_directory
 from raylax.cluster.node_certificates import write_private
+from raylax.cluster.ray_patches.replacing import put
 
 FILE, CLIENT_CA = "tls.pem", "client-ca.pem"
 BIND = "bind {{ config.frontend_host }}:{{ config.frontend_port }}"
@@ -50,7 +51,8 @@ def show_certificate() -> None:
     from ray.serve._private import haproxy_templates
 
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = template.replace(BIND, encrypted(directory))
+    template = template.replace(BIND, encrypted(directory))
+    put(haproxy_templates, "HAPROXY_CONFIG_TEMPLATE", template)
 
 
 def encrypted(directory: Path) -> str:

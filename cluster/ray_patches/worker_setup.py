@@ -1,4 +1,4 @@
-"""Runs in every worker process before Serve's code does (Ray's `worker_process_setup_hook`)."""
+"""Runs in every worker process before Serve's code does (`environment.WORKER_SETUP`)."""
 
 import os
 import uuid
@@ -14,6 +14,8 @@ from raylax.cluster.ray_patches.loopback import LOOPBACK, keep_to
 from raylax.cluster.ray_patches.own_pages import close_own_pages
 from raylax.cluster.ray_patches.patience import ask_longer
 from raylax.cluster.ray_patches.private_replicas import hide_the_replicas
+from raylax.cluster.ray_patches.replacing import put
+from raylax.cluster.ray_patches.sooner import ask_haproxy_often, look_often_while_it_starts
 from raylax.cluster.ray_patches.tls import show_certificate
 
 
@@ -31,6 +33,8 @@ def worker_setup() -> None:
     limit_the_front_door()
     keep_the_front_door_open()  # which imports what takes the template
     ask_longer()
+    ask_haproxy_often()
+    look_often_while_it_starts()
 
 
 def own_address() -> str:
@@ -48,7 +52,7 @@ def let_the_router_name_requests() -> None:
     into every answer, beside ours."""
     from ray.serve._private import http_util
 
-    http_util.RequestIdMiddleware = ReadableHeaders
+    put(http_util, "RequestIdMiddleware", ReadableHeaders)
 
 
 class ReadableHeaders:

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -50,8 +51,6 @@ from raylax.proto.addresses import url_host
 END_S = 4.0
 POLL_S = 0.05
 ASK_S = 2.0
-WORKER_SETUP = "raylax.cluster.ray_patches.worker_setup.worker_setup"
-"""The function that each of Ray's processes runs first."""
 
 
 class Events:
@@ -205,12 +204,13 @@ def serve(asked: Asked, events: Events, building: threading.Thread) -> Doorway |
     machines join, if they may. Raises UserError, a ClusterLost for whatever Ray says."""
     config, directory = asked.config, Path(os.environ[RUN_DIRECTORY])
     try:
-        gcs = start_ray(config, events)
+        gcs, front_door = start_ray(config, events)
         doorway = None if config.cluster is None else Doorway(config, gcs, events.note)
         building.join()
         events.step("cluster", "starting router, worker and metrics")
         enough = all_are_there if doorway is None else lambda now: serves(directory)
         deploy(config, asked.by, enough)
+        front_door()
     except UserError:
         raise
     except Exception as error:
@@ -224,18 +224,18 @@ def serve(asked: Asked, events: Events, building: threading.Thread) -> Doorway |
     return doorway
 
 
-def start_ray(config: ClusterConfig, events: Events) -> str:
-    """Ray on this machine, with a run's directory of its own, and Serve's front door. Gives the
-    address of Ray's registry."""
+def start_ray(config: ClusterConfig, events: Events) -> tuple[str, Callable[[], None]]:
+    """Ray on this machine, with a run's directory of its own, and Serve's controller. Gives the
+    address of Ray's registry, and what waits for the front door."""
     events.step("cluster", "starting Ray")
     import ray
-    from ray import serve
 
     from raylax.cluster.models.names import deployment_names
     from raylax.cluster.placement import cpus_of_the_machine, places
     from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, start_fewer_processes
     from raylax.cluster.ray_patches.import_paths import import_only_what_is_installed
     from raylax.cluster.ray_patches.patience import wait_longer
+    from raylax.cluster.ray_patches.sooner import start_serve
 
     quiet()
     import_only_what_is_installed()
@@ -251,15 +251,15 @@ def start_ray(config: ClusterConfig, events: Events) -> str:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
-        runtime_env={"worker_process_setup_hook": WORKER_SETUP},
         _node_ip_address=None if joined is None else joined.host,
         _temp_dir=str(ray_directory(Path(os.environ[RUN_DIRECTORY]))),
     )
     events.step("cluster", "starting the front door")
     front = {"host": url_host(config.host), "port": config.port}
-    serve.start(http_options=front if joined is None else {**front, "location": "HeadOnly"})
-    gcs: str = context.address_info["gcs_address"]
-    return gcs
+    front_door = start_serve(
+        http_options=front if joined is None else {**front, "location": "HeadOnly"}
+    )
+    return context.address_info["gcs_address"], front_door
 
 
 def wait_until_healthy(config: ClusterConfig, directory: Path) -> None:

@@ -18,15 +18,21 @@ from raylax.cluster.cluster_secret import read
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.process_log import last_words
 from raylax.cluster.startup.asked import Asked
+from raylax.cluster.zygote.starting import KeptZygote
 
 LOG = "driver.log"
 
 
 class Driver:
-    """The process that holds Ray, and the pipes to it."""
+    """The process that holds Ray, and the pipes to it; beside it the zygote of its workers."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", directory: Path) -> None:
-        self._process, self._directory = process, directory
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        zygote: KeptZygote,
+        directory: Path,
+    ) -> None:
+        self._process, self.zygote, self._directory = process, zygote, directory
         self._lines, self._rest = deque[bytes](), b""
 
     @property
@@ -99,8 +105,8 @@ def start_driver(directory: Path, asked: Asked) -> Driver:
 
 
 def start_process(module: str, directory: Path, env: dict[str, str], asked: BaseModel) -> Driver:
-    """A process that runs a module of ours, told what it is for. It has a session: the terminal's
-    Ctrl-C is for us alone."""
+    """A process that runs a module of ours, told what it is for, and what forks its workers. Each
+    has a session: the terminal's Ctrl-C is for us alone."""
     (directory / LOG).touch(mode=0o600)
     with (directory / LOG).open("w") as log:
         process = subprocess.Popen(
@@ -112,6 +118,6 @@ def start_process(module: str, directory: Path, env: dict[str, str], asked: Base
             umask=environment.UMASK,
             env=env,
         )
-    driver = Driver(process, directory)
+    driver = Driver(process, KeptZygote(directory, env, process.pid), directory)
     driver.send(asked)
     return driver

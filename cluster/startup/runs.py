@@ -88,7 +88,12 @@ class Runs:
         with front_door(entrance_of(directory)) as door:
             start_s = config.limits.startup_timeout_s
             supervisor = Supervisor(
-                door, driver.pid, start_s, self._note, lambda one: trouble_of(directory, one.pid)
+                door,
+                driver.pid,
+                lambda: driver.zygote.pid,
+                start_s,
+                self._note,
+                lambda one: trouble_of(directory, one.pid),
             )
             self._announce(config, directory)
             self.have_served = True
@@ -114,6 +119,7 @@ class Runs:
         """Look after it, and say what becomes of changes."""
 
         def look() -> None:
+            driver.zygote.look()
             supervisor.look()
             for kill in privacy.look(self._note):
                 supervisor.end(kill)

@@ -16,11 +16,18 @@ class Observer:
     stopped, or without a parent."""
 
     def __init__(
-        self, members: Iterable[Process], role: Callable[[int], Role], root: int, driver: int
+        self,
+        members: Iterable[Process],
+        role: Callable[[int], Role],
+        root: int,
+        driver: int,
+        zygote: Callable[[], int],
     ) -> None:
         """`role`: of the process of this pid. `root`: who has the orphans for children, and only
-        one other child, the `driver`."""
-        self._role, self._root, self._driver = role, root, driver
+        two other ones: the `driver`, and the `zygote` as it is now, whose own children need no
+        parent, as their raylet looks after them."""
+        self._role, self._root, self._driver, self._zygote = role, root, driver, zygote
+        self._forked = set[Name]()
         self._orphaned: dict[Name, float] = {}
         self._vital: dict[Name, Member] = {
             name_of(one): Member(one.pid, found)
@@ -35,10 +42,13 @@ class Observer:
         there = {name_of(one): one for one in members}
         stopped = [name for name, one in there.items() if one.state == STOPPED]
         self._stopped = {name: self._stopped.get(name, now) for name in stopped}
+        own = (self._driver, zygote := self._zygote())
+        self._forked &= there.keys()
+        self._forked |= {name for name, one in there.items() if one.parent == zygote}
         orphans = [
             name
             for name, one in there.items()
-            if one.parent == self._root and one.pid != self._driver
+            if one.parent == self._root and one.pid not in own and name not in self._forked
         ]
         self._orphaned = {name: self._orphaned.get(name, now) for name in orphans}
         return Observation(

@@ -108,9 +108,24 @@ def marked(directory: Path, processes: Iterable[Process], proc: Path = PROC) -> 
     found = set[int]()
     for process in processes:
         with contextlib.suppress(OSError):
-            if mark in (proc / str(process.pid) / "environ").read_bytes().split(b"\0"):
+            if mark in variables_of(process.pid, proc):
                 found.add(process.pid)
     return found
+
+
+def run_of(pid: int, proc: Path = PROC) -> Path | None:
+    """The directory of the run whose mark this process bears."""
+    beginning = f"{RUN_DIRECTORY}=".encode()
+    with contextlib.suppress(OSError):
+        for variable in variables_of(pid, proc):
+            if variable.startswith(beginning):
+                return Path(os.fsdecode(variable.removeprefix(beginning)))
+    return None
+
+
+def variables_of(pid: int, proc: Path) -> list[bytes]:
+    """NAME=value, each, as this process was given them. Raises OSError."""
+    return (proc / str(pid) / "environ").read_bytes().split(b"\0")
 
 
 def pids_of_run(root: int, directory: Path) -> set[int]:

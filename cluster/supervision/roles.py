@@ -9,6 +9,7 @@ class Role(StrEnum):
     """What a process is for; the value is how it is named to people."""
 
     DRIVER = "driver"
+    ZYGOTE = "zygote of Ray's workers"
     GCS = "gcs_server"
     RAYLET = "raylet"
     DASHBOARD_AGENT = "dashboard agent"
@@ -40,6 +41,7 @@ TITLES = (
     (Role.WORKER, re.compile(r"^ray::.*ServeReplica:[^:]+:Worker\b")),
     (Role.SHARD, re.compile(r"^ray::ShardActor\b")),
     (Role.DRIVER, re.compile(r" -m raylax\.cluster\.startup\.driver\b")),
+    (Role.ZYGOTE, re.compile(r"^raylax::Zygote| -m raylax\.cluster\.zygote\.server\b")),
 )
 """The first that fits; a raylet's arguments hold the commands of its agents."""
 NAMED_SHARD = re.compile(r"^ray::ShardActor:(?P<worker>\w+):(?P<rank>\d+)$")

@@ -29,17 +29,19 @@ class Supervisor:
         self,
         front_door: FrontDoor,
         driver: int,
+        zygote: Callable[[], int],
         start_s: float,
         tell: Callable[[str], None],
         trouble: Callable[[Member], str],
     ) -> None:
-        """`driver`: its pid; whoever started it notices its end. `start_s`: how long a worker may
+        """`driver`: its pid; whoever started it notices its end, and the one of the `zygote`, whose
+        pid is another one then. `start_s`: how long a worker may
         take to start. `tell`: says a line to people. `trouble`: the last error in a process's
         log."""
         self._front_door, self._start_s, self._tell = front_door, start_s, tell
         self._members = Descendants(os.getpid(), driver, time.monotonic)
         members, role = self._members.living(), lambda pid: role_of(arguments_of(pid))
-        self._observer = Observer(members, role, os.getpid(), driver)
+        self._observer = Observer(members, role, os.getpid(), driver, zygote)
         self._departures = Departures(role, trouble, killed_for_memory)
         self._departures.seen(members)
 

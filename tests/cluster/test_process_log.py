@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_the_log_that_is_shown_has_the_reason_of_who_died(logged: Path) -> None:
     (logged / LOG).write_text("what the driver said")
     process = subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process, pytest.raises(Exception, match="the cluster has ended") as raised:
-        list(Driver(process, logged).events())
+        list(Driver(process, cast(Any, None), logged).events())
 
     assert "the engine thread has failed" in raised.value.log  # type: ignore[attr-defined]
     assert "what the driver said" in raised.value.log  # type: ignore[attr-defined]

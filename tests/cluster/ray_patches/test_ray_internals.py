@@ -106,19 +106,22 @@ asyncio.run(main())
 
 
 def test_ray_starts_nothing_that_we_do_not_use() -> None:
-    """Its agent's command is built by a function that we change, and the agent says its ports by
-    these names."""
+    """Its agents' commands are built by a function that we change, and the agents say their ports
+    by these names."""
     code = """
 from inspect import getsource
 from ray import _raylet
 from ray._private import node, parameter, ray_constants, services
 from raylax.cluster.ray_patches import fewer_processes, idle_agent
 built = "*_build_python_executable_command_memory_profileable("
-print(f"{built} ray_constants.PROCESS_TYPE_DASHBOARD_AGENT, " in
-      " ".join(getsource(services.start_raylet).split()),
-      fewer_processes.AGENT == ray_constants.PROCESS_TYPE_DASHBOARD_AGENT,
-      {*idle_agent.PORTS} == {_raylet.METRICS_AGENT_PORT_NAME, _raylet.METRICS_EXPORT_PORT_NAME,
-                              _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME})
+source = " ".join(getsource(services.start_raylet).split())
+types = "PROCESS_TYPE_DASHBOARD_AGENT", "PROCESS_TYPE_RUNTIME_ENV_AGENT"
+print(*[f"{built} ray_constants.{type}, " in source for type in types],
+      [*fewer_processes.AGENTS] == [getattr(ray_constants, type) for type in types],
+      [f'"{argument}=' in source for argument in idle_agent.PORTS].count(True),
+      [*idle_agent.PORTS.values()] == [
+          _raylet.METRICS_AGENT_PORT_NAME, _raylet.METRICS_EXPORT_PORT_NAME,
+          _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME, _raylet.RUNTIME_ENV_AGENT_PORT_NAME])
 print("start_api_server" in vars(node.Node))
 from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 start_fewer_processes()
@@ -126,7 +129,61 @@ made, other = parameter.RayParams(num_cpus=1), parameter.RayParams(num_cpus=1)
 print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
 print(1024 < made.runtime_env_agent_port != other.runtime_env_agent_port > 1024)
 """
-    assert say(code) == ["True True True", "True", "True False None", "True"]
+    assert say(code) == ["True True True 4 True", "True", "True False None", "True"]
+
+
+def test_a_raylet_runs_our_program_before_a_workers_own() -> None:
+    """A parameter of Ray's node is the path of it. A raylet leaves out what has the name of Ray's
+    own where a worker has no environment of its own; what it says to a worker has these names."""
+    code = """
+from inspect import getsource
+from pathlib import Path
+import ray
+from ray._private import parameter, ray_constants, services
+from raylax.cluster.environment import WORKER_SETUP
+from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
+from raylax.cluster.zygote import asking, server, starting
+start_fewer_processes()
+print(parameter.RayParams(num_cpus=1).setup_worker_path == asking.__file__,
+      "sys.executable, setup_worker_path, ]" in " ".join(getsource(services.start_raylet).split()))
+home = Path(ray.__file__).parent
+raylet = (home / "core/src/ray/raylet/raylet").read_bytes()
+print(asking.RAYS_OWN == ray_constants.SETUP_WORKER_FILENAME, asking.RAYS_OWN.encode() in raylet,
+      asking.RAYS_OWN not in Path(asking.__file__).name,
+      asking.OWN_ENVIRONMENT.encode() in raylet,
+      (home / "_private/workers" / asking.RAYS_OWN).is_file())
+said = starting.AS_A_RAYLET_SAYS
+print(asking.LANGUAGE.encode() in raylet, server.ANY.encode() in raylet,
+      all(name.encode() in raylet + (home / "_private/client_mode_hook.py").read_bytes()
+          for name in said),
+      said["RAY_JOB_ID"] == ray.JobID.from_int(1).hex(),
+      WORKER_SETUP == ray_constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR)
+print(getsource(ray.actor).count("ActorClassID."), "    ActorClassID.from_random()," in
+      getsource(ray.actor))
+"""
+    assert say(code) == ["True True", *["True True True True True"] * 2, "1 True"]
+
+
+def test_serve_begins_sooner_by_its_own_names() -> None:
+    """What we put something else in place of is what Serve calls, and the controller's interval is
+    read each time."""
+    code = """
+from inspect import getsource, signature
+from ray.serve._private import api, controller, haproxy
+from raylax.cluster.ray_patches import sooner
+start = " ".join(getsource(api.serve_start).split())
+print("controller, proxy_ready_refs = _create_controller_and_proxy_refs(" in start,
+      "if proxy_ready_refs:" in start)
+ServeController = controller.ServeController
+print("await asyncio.sleep(CONTROL_LOOP_INTERVAL_S)" in getsource(ServeController.run_control_loop),
+      "await self.run_control_loop_step(" in getsource(ServeController.run_control_loop))
+wait = haproxy.HAProxyApi._wait_for_hap_availability
+print([*signature(wait).parameters], "self._get_running_pid() == proc.pid" in getsource(wait))
+print(getsource(haproxy.HAProxyApi).count("await self._wait_for_hap_availability("))
+"""
+    assert say(code) == [
+        "True True", "True True", "['self', 'proc', 'timeout_s'] True", "2",
+    ]  # fmt: skip
 
 
 def test_ray_adds_nothing_to_the_paths_of_modules() -> None:
@@ -223,3 +280,44 @@ def test_ray_knows_every_variable_that_we_set() -> None:
     ours = [*FOR_RAY, *HAPROXY_FILES, *INNER_PORTS]
 
     assert [name for name in ours if name.encode() not in known] == []
+
+
+SEEN = """
+import os, sys
+from importlib import import_module
+os.environ |= {more}
+from raylax.cluster.ray_patches.worker_setup import worker_setup
+from raylax.cluster.zygote.starting import FIRST, THEN
+
+def load():
+    for name in (*FIRST, *THEN):
+        import_module(name)
+
+for step in {steps}:
+    step()
+from ray.serve._private import haproxy_templates
+template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
+for loaded in sorted((it for it in [*sys.modules.values()] if it), key=lambda it: it.__name__):
+    if not loaded.__name__.startswith("ray."):
+        continue
+    for name, it in sorted(vars(loaded).items()):
+        ours = str(getattr(it, "__module__", "")).startswith("raylax.cluster.ray_patches")
+        if ours or name == "HAPROXY_CONFIG_TEMPLATE":
+            print(loaded.__name__, name, it is template if isinstance(it, str) else it.__qualname__)
+"""
+
+
+def test_a_forked_worker_is_changed_as_one_that_imports_ray_itself(tmp_path: Path) -> None:
+    """The first one finds all of Ray's modules imported, with what they have from each other."""
+    (tmp_path / "token").write_text("secret")
+    more = {**FOR_RAY, "RAYLAX_RUN_DIRECTORY": str(tmp_path)}
+    itself, forked = (
+        say(SEEN.format(more=more, steps=steps))
+        for steps in ("[worker_setup, load]", "[load, worker_setup]")
+    )
+
+    assert itself == forked
+    assert len(itself) > 6
+    assert "ray.serve._private.haproxy HAPROXY_CONFIG_TEMPLATE True" in itself
+    changed = "keep_to.<locals>.bind_there"
+    assert f"ray.serve._private.replica add_port_to_grpc_server {changed}" in itself

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,7 @@ from raylax.cluster.startup.driver_process import LOG, Driver
 def driver(script: str, directory: Path) -> Iterator[Driver]:
     pipe = subprocess.PIPE
     with subprocess.Popen(["sh", "-c", script], stdin=pipe, stdout=pipe) as process:
-        yield Driver(process, directory)
+        yield Driver(process, cast(Any, None), directory)
         process.kill()
 
 

@@ -10,7 +10,7 @@ ROLES = {2: Role.RAYLET, 3: Role.ROUTER, 4: Role.GCS}
 SERVES = Answers()
 
 
-ROOT, DRIVER = 1, 5
+ROOT, DRIVER, ZYGOTE = 1, 5, 6
 
 
 def process(pid: int, state: str = "S", started: int = 100, parent: int = 50) -> Process:
@@ -18,7 +18,9 @@ def process(pid: int, state: str = "S", started: int = 100, parent: int = 50) ->
 
 
 def observer() -> Observer:
-    return Observer([process(pid) for pid in ROLES], ROLES.__getitem__, ROOT, DRIVER)
+    return Observer(
+        [process(pid) for pid in ROLES], ROLES.__getitem__, ROOT, DRIVER, lambda: ZYGOTE
+    )
 
 
 def test_all_is_well() -> None:
@@ -56,9 +58,10 @@ def test_how_long_a_process_has_been_stopped() -> None:
 
 
 def test_how_long_a_process_has_been_without_its_parent() -> None:
-    """The driver's own is at the terminal."""
+    """The driver's own is at the terminal, and so is the zygote's."""
     watch = observer()
-    others = [process(2), process(4), process(DRIVER, parent=ROOT)]
+    own = [process(pid, parent=ROOT) for pid in (DRIVER, ZYGOTE)]
+    others = [process(2), process(4), *own]
     seen = [
         watch.observe([*others, process(3, parent=parent)], SERVES, now).orphans
         for now, parent in ((0.0, 50), (0.5, ROOT), (1.5, ROOT))
@@ -69,6 +72,19 @@ def test_how_long_a_process_has_been_without_its_parent() -> None:
         (Member(3, Role.ROUTER, orphaned_s=0.0),),
         (Member(3, Role.ROUTER, orphaned_s=1.0),),
     ]
+
+
+def test_a_worker_needs_no_zygote_any_more() -> None:
+    """Which has ended: the raylet looks after what it has forked. A later process of the same pid
+    is another one."""
+    watch = observer()
+    looks = [(ZYGOTE, 100), (ROOT, 100), (ROOT, 100), (ROOT, 300)]
+    seen = [
+        watch.observe([process(3, parent=parent, started=started)], SERVES, 1.0).orphans
+        for parent, started in looks
+    ]
+
+    assert seen == [(), (), (), (Member(3, Role.ROUTER),)]
 
 
 def test_silence_and_idleness_have_a_length() -> None:

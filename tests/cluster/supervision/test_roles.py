@@ -11,6 +11,8 @@ RAY = "/venv/lib/python3.11/site-packages/ray"
     ("arguments", "role"),
     [
         (["/venv/bin/python3.11", "-m", "raylax.cluster.startup.driver"], Role.DRIVER),
+        (["python", "-m", "raylax.cluster.zygote.server", "ray", "-"], Role.ZYGOTE),
+        (["raylax::Zygote"], Role.ZYGOTE),
         ([f"{RAY}/core/src/ray/gcs/gcs_server", "--log_dir=/tmp/x"], Role.GCS),
         (
             [
@@ -35,6 +37,7 @@ RAY = "/venv/lib/python3.11/site-packages/ray"
         (["ray::ShardActor.__init__"], Role.SHARD),
         (["ray::ShardActor:8ak2p4x1:1"], Role.SHARD),
         (["ray::IDLE"], Role.OTHER),
+        (["raylax: a worker of Ray's, soon"], Role.OTHER),
         (["python", "-c", "from multiprocessing.spawn import spawn_main"], Role.OTHER),
         ([], Role.OTHER),
     ],
