@@ -63,7 +63,7 @@ LIMITS = """    maxconn {room.clients}
     timeout http-request {head_s}s
     timeout http-keep-alive {idle_s}s
     stick-table type ipv6 size {addresses} expire 60s store conn_cur
-    acl is_of_this_machine src 127.0.0.0/8 ::1
+    acl is_of_this_machine src -n 127.0.0.0/8 ::1
     tcp-request connection track-sc0 str(::1) if is_of_this_machine
     tcp-request connection track-sc0 src,ipmask(32,64) if !is_of_this_machine
     tcp-request connection reject if is_of_this_machine {{ sc0_conn_cur gt {room.of_this_machine} }}

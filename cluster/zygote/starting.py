@@ -64,7 +64,13 @@ class KeptZygote:
     def look(self) -> None:
         """Starts another one, unless too many have ended: Ray starts workers without one, too."""
         if self._process.poll() is not None and self._restarts.take():
+            self.close()
             self._process = start_zygote(self._directory, self._env)
+
+    def close(self) -> None:
+        """It ends, by itself."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
 
 def start_zygote(directory: Path, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":

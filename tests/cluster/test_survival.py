@@ -184,6 +184,7 @@ def pids_of(cluster: Serving, role: Role) -> set[int]:
     ("role", "blow", "told"),
     [
         (Role.HAPROXY, signal.SIGKILL, ""),
+        (Role.ZYGOTE, signal.SIGKILL, ""),
         (Role.ROUTER, signal.SIGSTOP, "was ended: it was stopped for 2 s; another one comes"),
         (Role.GCS, signal.SIGKILL, "starting once more: gcs_server (pid"),
     ],

@@ -16,6 +16,7 @@ import ray
 
 from raylax.cluster.environment import RUN_DIRECTORY
 from raylax.cluster.ports import free_ports
+from raylax.cluster.ray_patches.front_door import FRONTEND
 from raylax.cluster.ray_patches.front_door_limits import MOST, limited, room_for
 from tests.support.paths import ROOT
 
@@ -195,3 +196,12 @@ def test_the_limits_stand_where_serve_has_its_own() -> None:
     ]
     assert "is_of_this_machine { sc0_conn_cur gt 5798 }" in frontend
     assert "!is_of_this_machine { sc0_conn_cur gt 966 }" in frontend
+
+
+def test_haproxy_looks_up_no_name() -> None:
+    """By -n: it would first take an address of IPv6 for a host's name, and where no resolver answers
+    each of its starts waits for one."""
+    acls = [line for line in limited(FRONTEND, room_for(4096)).splitlines() if " acl " in line]
+
+    assert acls != []
+    assert [line for line in acls if " src " in line and " src -n " not in line] == []
