@@ -53,10 +53,9 @@ LONGEST_PARENT = 13
 SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's switch: without it all of it listens on loopback, on every system."""
 WORKER_SETUP = "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"
-"""Names what each worker of Ray's runs first. Ray sets it for a job with such a hook, by its agent
-of environments, which takes seconds to start and is wanted for nothing else."""
+"""The variable that names what each worker of Ray's runs first. Ray sets it for a job with such a
+hook, by its agent of environments, which takes seconds to start and is wanted for nothing else."""
 FOR_RAY = {
-    WORKER_SETUP: "raylax.cluster.ray_patches.worker_setup.worker_setup",
     "RAY_AUTH_MODE": "token",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",

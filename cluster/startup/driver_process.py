@@ -21,6 +21,8 @@ from raylax.cluster.startup.asked import Asked
 from raylax.cluster.zygote.starting import KeptZygote
 
 LOG = "driver.log"
+SETUP = "raylax.cluster.ray_patches.worker_setup.worker_setup"
+"""The function that each of Ray's workers runs first."""
 
 
 class Driver:
@@ -107,6 +109,7 @@ def start_driver(directory: Path, asked: Asked) -> Driver:
 def start_process(module: str, directory: Path, env: dict[str, str], asked: BaseModel) -> Driver:
     """A process that runs a module of ours, told what it is for, and what forks its workers. Each
     has a session: the terminal's Ctrl-C is for us alone."""
+    env = {**env, environment.WORKER_SETUP: SETUP}
     (directory / LOG).touch(mode=0o600)
     with (directory / LOG).open("w") as log:
         process = subprocess.Popen(

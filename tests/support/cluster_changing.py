@@ -48,6 +48,7 @@ CHANGE_S = 2 * PATIENCE_S
 """What a change may take where other clusters start beside it, and so what is asked may."""
 STEP_S = 0.02
 """So that who reads can keep up: a call that is parked is on no worker."""
+SETUP = "tests.support.cluster_changing.worker_setup"
 GREEDY: Any = {"temperature": 0, "ignore_eos": True}
 
 
@@ -180,8 +181,9 @@ def drain(address: str) -> None:
 def main() -> None:
     """Deploys, changes and drains, and writes what became of the answers."""
     written, checkpoint = Path(sys.argv[1]), sys.argv[2]
-    hook = {"worker_process_setup_hook": "tests.support.cluster_changing.worker_setup"}
-    connected({HEAD: 0, **dict.fromkeys(NODES, 1)}, runtime_env=hook)
+    connected(
+        {HEAD: 0, **dict.fromkeys(NODES, 1)}, setup="tests.support.cluster_changing.worker_setup"
+    )
     serve.start(proxy_location="Disabled")
     (port,) = free_ports(1)
     args = {"model": checkpoint, "grpc_port": port, "replicas": WORKERS, "policy": "round-robin"}

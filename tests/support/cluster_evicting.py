@@ -19,7 +19,14 @@ from raylax.cluster.joining import leaving
 from raylax.cluster.ports import free_ports
 from raylax.cluster.supervision.processes import arguments_of, running
 from raylax.proto.errors import RaylaxError
-from tests.support.cluster_changing import BEGUN, CALLS, CHANGE_S, PATIENCE_S, Asked, replicas
+from tests.support.cluster_changing import (
+    BEGUN,
+    CALLS,
+    CHANGE_S,
+    PATIENCE_S,
+    Asked,
+    replicas,
+)
 from tests.support.cluster_ray_nodes import connected
 from tests.support.cluster_rolling import HEAD, PODS, answers, deploy, site
 from tests.support.cluster_serving import until
@@ -46,9 +53,12 @@ def main() -> None:
     only = site(checkpoint, port, 8)
     (workers,) = only.workers
     pod = {workers.resource: 1.0, only.routers.resource: 2.0}
-    hook = {"worker_process_setup_hook": "tests.support.cluster_changing.worker_setup"}
     resources = {HEAD: {only.head.resource: 2.0}, **dict.fromkeys(PODS, pod)}
-    connected({HEAD: 0, **dict.fromkeys(PODS, 1)}, resources, runtime_env=hook)
+    connected(
+        {HEAD: 0, **dict.fromkeys(PODS, 1)},
+        resources,
+        setup="tests.support.cluster_changing.worker_setup",
+    )
     serve.start(proxy_location="Disabled")
     deploy(only)
     until(lambda: answers(port), CHANGE_S)

@@ -19,6 +19,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.environment import WORKER_SETUP
 from raylax.cluster.placement import placement
 from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 from raylax.worker.config import EngineConfig
@@ -102,10 +103,12 @@ def replica(config: ClusterConfig, body: type) -> Iterator[Any]:
 def connected(
     cpus: dict[str, int],
     resources: Mapping[str, Mapping[str, float]] | None = None,
-    **settings: Any,
+    setup: str | None = None,
 ) -> Cluster:
     """To nodes at these addresses, the head first; each with so many CPUs, and what else is said
-    of it."""
+    of it. `setup`: the function that each worker runs first."""
+    if setup is not None:
+        os.environ[WORKER_SETUP] = setup
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a rank has one of them
     start_fewer_processes()
     directory = os.environ["RAY_TMPDIR"]
@@ -124,7 +127,6 @@ def connected(
         _node_ip_address=next(iter(cpus)),
         log_to_driver=False,
         logging_level=logging.ERROR,
-        **settings,
     )
     return cluster
 

@@ -77,8 +77,11 @@ def main() -> None:
     written, checkpoint = Path(sys.argv[1]), sys.argv[2]
     (port,) = free_ports(1)
     first, second = site(checkpoint, port, 8), site(checkpoint, port, 9)
-    hook = {"worker_process_setup_hook": "tests.support.cluster_changing.worker_setup"}
-    connected({HEAD: 0, **dict.fromkeys(PODS, 1)}, nodes_of(first), runtime_env=hook)
+    connected(
+        {HEAD: 0, **dict.fromkeys(PODS, 1)},
+        nodes_of(first),
+        setup="tests.support.cluster_changing.worker_setup",
+    )
     serve.start(proxy_location="Disabled")
     deploy(first)
     until(lambda: answers(port), CHANGE_S)

@@ -199,8 +199,7 @@ def test_the_limits_stand_where_serve_has_its_own() -> None:
 
 
 def test_haproxy_looks_up_no_name() -> None:
-    """By -n: it would first take an address of IPv6 for a host's name, and where no resolver answers
-    each of its starts waits for one."""
+    """By -n: it would first take an address of IPv6 for a host's name."""
     acls = [line for line in limited(FRONTEND, room_for(4096)).splitlines() if " acl " in line]
 
     assert acls != []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from raylax.cluster.environment import FOR_RAY, HAPROXY_FILES, INNER_PORTS
+from raylax.cluster.environment import FOR_RAY, HAPROXY_FILES, INNER_PORTS, WORKER_SETUP
 from raylax.cluster.ray_patches.loopback import kept_to
 from raylax.cluster.ray_patches.patience import patient
 from tests.support.paths import ROOT
@@ -277,7 +277,7 @@ def test_ray_knows_every_variable_that_we_set() -> None:
     parts = ("_common", "_private", "dashboard", "serve")
     files = [home / "_raylet.so", *(file for part in parts for file in (home / part).rglob("*.py"))]
     known = b"".join(file.read_bytes() for file in files)
-    ours = [*FOR_RAY, *HAPROXY_FILES, *INNER_PORTS]
+    ours = [*FOR_RAY, *HAPROXY_FILES, *INNER_PORTS, WORKER_SETUP]
 
     assert [name for name in ours if name.encode() not in known] == []
 
