@@ -42,6 +42,20 @@ def test_a_model_drafts_with_its_own_layer(tmp_path: Path) -> None:
     assert none == 0 < drafted
 
 
+def test_a_models_own_layer_sees_its_window(tmp_path: Path) -> None:
+    """And the first tokens, as the model was told; in trees, too."""
+    model = write_mimo(tmp_path)
+    seen = ONE.complete(sliding_window_size=8, attention_sink_size=2)
+    without, _ = answer(model, seen.complete(speculative_mode="disable"))
+    for width in (1, 3):
+        config = seen.complete(speculative_mode="self", spec_draft_length=2, spec_tree_width=width)
+        with_own, drafted = answer(model, config)
+
+        assert with_own == without
+        assert drafted > 0
+    assert without != answer(model, ONE)[0]
+
+
 def test_two_ranks_verify_what_the_first_one_drafts(uneven: Path, tmp_path: Path) -> None:
     """Its head reads what both have computed."""
     head = write_head(tmp_path, "eagle-1-odd")
