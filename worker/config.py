@@ -17,6 +17,7 @@ from raylax.worker.option_rules import (
     BYTES,
     COUNT,
     COUNT_OR_ALL,
+    GIVEN,
     MODELS,
     PAGE,
     POSITIVE,
@@ -198,7 +199,7 @@ class EngineConfig:
     pin_threads: bool = option(False, SWITCH)
     """Whether the step's threads get cores of their own, if so many are free. In the complete
     configuration: whether they did."""
-    max_waiting: int = option(1024, POSITIVE)
+    max_waiting: int = option(1024, GIVEN)
     """Requests that may wait for their prefill; more are refused. Each tenant has a part."""
 
     def __post_init__(self) -> None:

@@ -43,6 +43,8 @@ POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
 )
+GIVEN = Rule(lambda value: type(value) is int and value >= 1, POSITIVE.error)
+"""The same of an option that nobody infers."""
 BYTES = Rule(
     lambda value: value is None or (type(value) is int and value >= 0),
     "{name} must be a whole number of bytes, found {value!r}",

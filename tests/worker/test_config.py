@@ -27,6 +27,7 @@ from tests.support.paths import ROOT
         ),
         ({"max_num_sequence": 0}, "max_num_sequence must be a positive integer, found 0"),
         ({"max_waiting": -1}, "max_waiting must be a positive integer, found -1"),
+        ({"max_waiting": None}, "max_waiting must be a positive integer, found None"),
         ({"threads": True}, "threads must be a positive integer, at most 1024, found True"),
         ({"threads": 1025}, "threads must be a positive integer, at most 1024, found 1025"),
         ({"quantization": None}, "quantization must be text, found None"),
