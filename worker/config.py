@@ -185,7 +185,7 @@ class EngineConfig:
     asked for: the complete configuration says what is in effect."""
     quantization: str = option("auto", TEXT)
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
-    q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has
+    q8, fp8, q4f16_1, q4f16_1_g128, mxfp4 (of experts); auto: as the checkpoint has
     them."""
     kv_dtype: Literal["auto", "f32", "bf16", "f16", "int8", "fp8"] = option(
         "auto", one_of("auto", "f32", "bf16", "f16", "int8", "fp8")

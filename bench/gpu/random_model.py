@@ -18,8 +18,8 @@ from raylax.kernels.cuda.formats.base import Array, Floats, Format, Packed
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.step.capacity import StepCapacity, weight_bytes
-from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.cuda.step.weights.loading import Loader
 from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions, silent
 from raylax.kernels.spec import DecoderSpec

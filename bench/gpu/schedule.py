@@ -42,7 +42,7 @@ PARTS = (
     Planned("graphs", 15, 10),
     Planned("demo", 40, 25),
     Planned("heads", 15, 10),
-    Planned("families", 30, 20),
+    Planned("families", 40, 25),
     Planned("product_times", 60, 20, "measures"),
     Planned("attention_times", 35, 12, "measures"),
     Planned("sampler_times", 12, 5, "measures"),

@@ -86,7 +86,7 @@ class ModelSettings(Section):
     mock://echo: each prompt is said again, for tests, and weights need not be there."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
-    q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has them."""
+    q8, fp8, q4f16_1, q4f16_1_g128, mxfp4 (of experts); auto: as the checkpoint has them."""
     mode: Mode = "server"
     """local: 4 sequences; interactive: 1; server: many."""
     max_num_sequence: int | None = Field(None, ge=1)

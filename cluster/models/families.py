@@ -13,7 +13,6 @@ class Row:
     name: str
     architectures: tuple[str, ...]
     """In config.json."""
-    on_gpus: bool = False
     tools: str = ""
     """How most of its models write calls of tools: the name of a parser. Which one a model has its
     template says."""
@@ -32,79 +31,77 @@ class Row:
 
 
 ROWS = (
-    Row("Llama 2 and 3, Yi, SmolLM 1 and 2", ("LlamaForCausalLM",), True, "llama3_json"),
-    Row("InternLM 3", ("InternLM3ForCausalLM",), True, as_llama=True),
-    Row("InternLM 2", ("InternLM2ForCausalLM",), True),
-    Row("SmolLM 3", ("SmolLM3ForCausalLM",), True, "hermes", "think"),
-    Row("Mistral", ("MistralForCausalLM",), True, "mistral", "mistral", as_llama=True),
+    Row("Llama 2 and 3, Yi, SmolLM 1 and 2", ("LlamaForCausalLM",), "llama3_json"),
+    Row("InternLM 3", ("InternLM3ForCausalLM",), as_llama=True),
+    Row("InternLM 2", ("InternLM2ForCausalLM",)),
+    Row("SmolLM 3", ("SmolLM3ForCausalLM",), "hermes", "think"),
+    Row("Mistral", ("MistralForCausalLM",), "mistral", "mistral", as_llama=True),
     Row(
         "Mistral Small 3, text",
         ("Mistral3ForConditionalGeneration",),
-        True,
         "mistral",
         "mistral",
         as_llama=True,
     ),
-    Row("Ministral", ("MinistralForCausalLM",), True, "mistral"),
-    Row("Mixtral", ("MixtralForCausalLM",), False, "mistral"),
-    Row("Qwen 1.5, 2 and 2.5", ("Qwen2ForCausalLM",), True, "hermes"),
-    Row("Qwen 3", ("Qwen3ForCausalLM",), True, "hermes", "think"),
+    Row("Ministral", ("MinistralForCausalLM",), "mistral"),
+    Row("Mixtral", ("MixtralForCausalLM",), "mistral"),
+    Row("Qwen 1.5, 2 and 2.5", ("Qwen2ForCausalLM",), "hermes"),
+    Row("Qwen 3", ("Qwen3ForCausalLM",), "hermes", "think"),
     Row(
         "Qwen 2 VL and 2.5 VL, text",
         ("Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"),
-        True,
         "hermes",
     ),
-    Row("Qwen 3 VL, text", ("Qwen3VLForConditionalGeneration",), True, "hermes", "think"),
+    Row("Qwen 3 VL, text", ("Qwen3VLForConditionalGeneration",), "hermes", "think"),
     Row("Qwen 1.5 with experts", ("Qwen2MoeForCausalLM",)),
-    Row("Qwen 3 with experts", ("Qwen3MoeForCausalLM",), False, "hermes", "think"),
-    Row("GLM 4.5 to 4.7", ("Glm4MoeForCausalLM",), False, "glm45", "think"),
+    Row("Qwen 3 with experts", ("Qwen3MoeForCausalLM",), "hermes", "think"),
+    Row("GLM 4.5 to 4.7", ("Glm4MoeForCausalLM",), "glm45", "think"),
     Row("dots.llm1", ("Dots1ForCausalLM",)),
-    Row("MiniMax M2", ("MiniMaxM2ForCausalLM",), False, "", "think"),
-    Row("ERNIE 4.5, dense", ("Ernie4_5ForCausalLM",), True),
+    Row("MiniMax M2", ("MiniMaxM2ForCausalLM",), "", "think"),
+    Row("ERNIE 4.5, dense", ("Ernie4_5ForCausalLM",)),
     Row("ERNIE 4.5 with experts", ("Ernie4_5_MoeForCausalLM",)),
-    Row("MiMo 7B", ("MiMoForCausalLM",), True, "hermes", "think"),
-    Row("Gemma 1", ("GemmaForCausalLM",), True),
-    Row("Gemma 2", ("Gemma2ForCausalLM",), True),
+    Row("MiMo 7B", ("MiMoForCausalLM",), "hermes", "think"),
+    Row("Gemma 1", ("GemmaForCausalLM",)),
+    Row("Gemma 2", ("Gemma2ForCausalLM",)),
     Row(
         "Gemma 3, text",
         ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
-        True,
         "json",
     ),
-    Row("Phi 1, 1.5 and 2", ("PhiForCausalLM",), True),
-    Row("Phi 3, 3.5 and 4", ("Phi3ForCausalLM",), True, "phi4_mini_json"),
-    Row("OLMo 2", ("Olmo2ForCausalLM",), True),
-    Row("OLMo 3", ("Olmo3ForCausalLM",), True, "hermes", "think"),
+    Row("Phi 1, 1.5 and 2", ("PhiForCausalLM",)),
+    Row("Phi 3, 3.5 and 4", ("Phi3ForCausalLM",), "phi4_mini_json"),
+    Row("OLMo 2", ("Olmo2ForCausalLM",)),
+    Row("OLMo 3", ("Olmo3ForCausalLM",), "hermes", "think"),
     Row("OLMoE", ("OlmoeForCausalLM",)),
-    Row("Granite 3", ("GraniteForCausalLM",), True, "granite", "granite"),
-    Row("Granite 4 without Mamba", ("GraniteMoeHybridForCausalLM",), True, "hermes"),
-    Row("Command R, Aya", ("CohereForCausalLM",), True),
-    Row("Command R7B and A", ("Cohere2ForCausalLM",), True),
-    Row("EXAONE 4", ("Exaone4ForCausalLM",), True, "hermes", "think"),
-    Row("Seed-OSS", ("SeedOssForCausalLM",), True, "", "seed"),
-    Row("Nemotron 3 and 4, Minitron", ("NemotronForCausalLM",), True),
-    Row("AFM 4.5B", ("ArceeForCausalLM",), True),
-    Row("Helium 1", ("HeliumForCausalLM",), True),
-    Row("CWM", ("CwmForCausalLM",), True),
-    Row("GLM 4", ("GlmForCausalLM",), True, "glm4"),
-    Row("GLM 4 0414", ("Glm4ForCausalLM",), True, "glm4"),
-    Row("StableLM 2", ("StableLmForCausalLM",), True),
-    Row("StarCoder 2", ("Starcoder2ForCausalLM",), True),
-    Row("GPT-2", ("GPT2LMHeadModel",), True),
-    Row("GPT-NeoX, Pythia", ("GPTNeoXForCausalLM",), True),
-    Row("gpt-oss", ("GptOssForCausalLM",), False, "harmony", "harmony"),
-    Row("Embeddings", ("LlamaModel", "MistralModel", "Qwen2Model"), True),
-    Row("Qwen 3 Embedding", ("Qwen3Model",), True),
+    Row("Granite 3", ("GraniteForCausalLM",), "granite", "granite"),
+    Row("Granite 4 without Mamba", ("GraniteMoeHybridForCausalLM",), "hermes"),
+    Row("Command R, Aya", ("CohereForCausalLM",)),
+    Row("Command R7B and A", ("Cohere2ForCausalLM",)),
+    Row("EXAONE 4", ("Exaone4ForCausalLM",), "hermes", "think"),
+    Row("Seed-OSS", ("SeedOssForCausalLM",), "", "seed"),
+    Row("Nemotron 3 and 4, Minitron", ("NemotronForCausalLM",)),
+    Row("AFM 4.5B", ("ArceeForCausalLM",)),
+    Row("Helium 1", ("HeliumForCausalLM",)),
+    Row("CWM", ("CwmForCausalLM",)),
+    Row("GLM 4", ("GlmForCausalLM",), "glm4"),
+    Row("GLM 4 0414", ("Glm4ForCausalLM",), "glm4"),
+    Row("StableLM 2", ("StableLmForCausalLM",)),
+    Row("StarCoder 2", ("Starcoder2ForCausalLM",)),
+    Row("GPT-2", ("GPT2LMHeadModel",)),
+    Row("GPT-NeoX, Pythia", ("GPTNeoXForCausalLM",)),
+    Row("gpt-oss", ("GptOssForCausalLM",), "harmony", "harmony"),
+    Row("Embeddings", ("LlamaModel", "MistralModel", "Qwen2Model")),
+    Row("Qwen 3 Embedding", ("Qwen3Model",)),
     Row(
         "Labels of texts, rerankers",
         tuple(
             f"{name}ForSequenceClassification"
             for name in ("Gemma", "Gemma2", "Llama", "Mistral", "Phi3", "Qwen2", "Qwen3")
         ),
-        True,
     ),
 )
+BACKENDS = "CPU, GPU"
+"""All of them: what a GPU does not compute of one is refused by name."""
 COLUMNS = ("family", "architecture", "runs on", "also from", "calls", "thoughts")
 
 
@@ -113,5 +110,4 @@ def rows(short: bool = False) -> Iterator[tuple[str, ...]]:
     for one in ROWS:
         first, *more = one.architectures
         named = f"{first} +{len(more)}" if more and short else ", ".join(one.architectures)
-        places = "CPU, GPU" if one.on_gpus else "CPU"
-        yield one.name, named, places, one.files, one.tools, one.thoughts
+        yield one.name, named, BACKENDS, one.files, one.tools, one.thoughts

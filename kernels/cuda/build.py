@@ -1,10 +1,12 @@
 """A model for a GPU: its form, its machine code, what it takes, and the model that runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.quantised.microscaled import KEPT as MXFP4
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.cubins.build import cubins_for
@@ -14,6 +16,7 @@ from raylax.kernels.cuda.device.shortage import explained
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.step.capacity import StepCapacity, weight_bytes
 from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.families import weights_of
 from raylax.kernels.model import Seat
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, ProgressCallback, silent
 from raylax.kernels.store import Store, jit_policy
@@ -39,7 +42,23 @@ def form_of(checkpoint: Checkpoint, options: ModelOptions) -> DeviceForm:
     """What a checkpoint's model is on the chip of the options. Raises CompileError for what is not
     there on GPUs, by name."""
     spec = options.seen(checkpoint.spec)
+    if options.quantization == "auto" and experts_in_e2m1(checkpoint):
+        options = replace(options, quantization="mxfp4")
     return DeviceForm.of(spec, checkpoint.dtype, options, target_of(options))
+
+
+def experts_in_e2m1(checkpoint: Checkpoint) -> bool:
+    """Whether all matrices of experts lie in their files as `mxfp4` keeps them. No weight is read
+    for it."""
+    spec = checkpoint.spec
+    matrices = [one for one in weights_of(spec).values() if one.experts and one.is_matrix]
+    forms = (
+        checkpoint.form(name)
+        for one in matrices
+        for number in range(one.times(spec.layers))
+        for name, _ in one.sources(number)
+    )
+    return bool(matrices) and all(form == MXFP4 for form in forms)
 
 
 def machine_code(

@@ -16,7 +16,7 @@ from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.errors import CompileError, only_on_cpu
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import TRAITS, DecoderSpec
+from raylax.kernels.spec import DecoderSpec
 
 BYTES: tuple[KV, ...] = ("int8", "fp8")
 """Keys and values that are not of the model's precision."""
@@ -49,11 +49,16 @@ class DeviceForm:
                 )
             )
         options.check_taps(spec)
-        if missing := [name for name in spec.unlike_llama if name in lacking(spec)]:
+        if spec.fusion and (missing := spec.unlike_llama):  # a draft head is of Llama's kind
             raise CompileError(
                 only_on_cpu(f"{spec.architecture}: {', '.join(missing)} is not there on CUDA")
             )
         quantization = quantization_named(options.quantization, dtype)
+        if quantization.of_experts and spec.experts is None:
+            raise CompileError(
+                f"quantization {quantization.name} is one of experts, and {spec.architecture} has "
+                "none; take another one"
+            )
         sizes = device_sizes(spec, quantization)
         check_cuts(quantization.layers, sizes, options.degree)
         kv = kv_named(options.kv_dtype, quantization)
@@ -101,13 +106,8 @@ class DeviceForm:
         """All machine code that it needs. Raises CompileError for what no kernel is made for."""
         q = self.quantization
         given = self.spec, self.chip.number, q.precision, q.packed_formats, self.kv
-        made = all_for(*given, self.ranks)
+        made = all_for(*given, self.ranks, q.experts.name)
         return [replace(one, overlapped=True) for one in made] if self.overlapped else made
-
-
-def lacking(spec: DecoderSpec) -> tuple[str, ...]:
-    """Traits that no kernel computes: of a draft head all that Llama has not."""
-    return TRAITS if spec.fusion else ("learned_sinks", "experts")
 
 
 def kv_named(name: str, quantization: Quantization) -> KV:

@@ -27,9 +27,10 @@ def device_sizes(spec: DecoderSpec, q: Quantization) -> DecoderSpec:
     ):
         if size > most:
             raise CompileError(only_on_cpu(f"{name} must be at most {most} on CUDA, found {size}"))
-    group = max(q.layers.group, q.head.group)
+    experts = q.experts.group if spec.experts else 1
+    group = max(q.layers.group, q.head.group, experts)
     of_head = lcm(STEP, q.layers.group // gcd(q.layers.group, spec.heads))
-    multiples = Multiples(max(STEP, group), of_head, max(GROUP, q.layers.group))
+    multiples = Multiples(max(STEP, group), of_head, max(GROUP, q.layers.group, experts))
     return laid_out(spec, multiples)
 
 

@@ -32,10 +32,17 @@ class Model:
     """But for the sinks, as the kernel has it."""
     sinks: int = 0
     softcap: float = 0.0
+    learned: bool = False
 
     @property
     def group(self) -> int:
         return self.heads // self.kv_heads
+
+    @property
+    def scores(self) -> Array | None:
+        """Without a value, of each head."""
+        heads = np.linspace(-2, 3, self.heads, dtype=np.float32)
+        return heads if self.learned else None
 
     def sequence(self, number: int) -> tuple[Array, Array]:
         """Queries [MOST, heads, dim] and keys and values [2, MOST, kv heads, dim], float32: a
@@ -115,6 +122,7 @@ class Batch:
         partial = np.full((max(slots, 1), model.kv_heads, tile, model.dim), np.nan, np.float32)
         summary = np.full((max(slots, 1), model.kv_heads, 2, tile), np.nan, np.float32)
         sizes = {"HEADS": model.heads, "KV_HEADS": model.kv_heads, "D": model.dim}
+        scores = None if model.scores is None else model.scores * np.float32(LOG2_E)
         launch(
             attention.attend,
             (len(items), model.kv_heads),
@@ -126,6 +134,7 @@ class Batch:
             out=out,
             partial=partial,
             summary=summary,
+            learned=scores,
             scale=model.dim**-0.5 * LOG2_E,
             softcap=model.softcap * LOG2_E,
             window=model.window,
@@ -139,6 +148,7 @@ class Batch:
             WINDOW=model.window > 0,
             SINKS=model.sinks > 0,
             SOFTCAP=model.softcap > 0,
+            LEARNED=model.learned,
             **sizes,
         )
         if len(rows):
@@ -147,9 +157,11 @@ class Batch:
                 (len(rows), model.heads),
                 partial=partial,
                 summary=summary,
+                learned=scores,
                 rows=rows,
                 out=out,
                 tile=tile,
+                LEARNED=model.learned,
                 **sizes,
             )
         return out
@@ -167,7 +179,10 @@ class Batch:
             far = (key <= at - (model.window or MOST)) & (key >= model.sinks)
             hidden = (key > at) | far
             weight = np.where(hidden, 0, np.exp(score))
-            weight /= weight.sum(-1, keepdims=True)
+            total = weight.sum(-1, keepdims=True)
+            if model.scores is not None:
+                total = total + np.exp(model.scores.astype(float))[:, None, None]
+            weight /= total
             out.append(np.einsum("hqk,khd->qhd", weight, v))
         return np.concatenate(out)
 

@@ -1,5 +1,6 @@
 """Families that GPUs compute beside Llama's kind: tiny models, and what transformers says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.build import form_of
 from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.families import spec_of
 from raylax.kernels.options import ModelOptions
 from tests.support.family_checkpoints import write_family
 from tests.support.family_configs import CONFIGS as CONFIGS
@@ -16,7 +18,8 @@ from tests.support.paths import GOLDENS as GOLDENS
 FAMILIES = (
     "qwen3-odd", "gemma", "gemma2", "gemma3", "olmo2", "olmo3", "smollm3", "phi2", "glm4",
     "granite", "starcoder2", "stablelm-parallel", "gpt2", "pythia", "neox-in-turn", "ministral",
-    "cohere2", "nemotron", "exaone4",
+    "cohere2", "nemotron", "exaone4", "mixtral", "olmoe", "qwen2-moe-dense", "qwen3-moe",
+    "glm4-moe", "ernie-moe", "minimax-m2", "gpt-oss", "gpt-oss-mxfp4",
 )  # fmt: skip
 """Of `family_configs.CONFIGS`: every trait that a GPU computes is in one of them."""
 LENGTH = 42
@@ -24,6 +27,8 @@ LENGTH = 42
 BOUND = 2e-3
 """Of the logits' scale, as near as f16 comes: at the median, for a row whose best keys are nearly
 as good as each other multiplies what was rounded."""
+BOUND_OF_EXPERTS = 5e-3
+"""The same where experts count by shares that are made of what was rounded, too."""
 
 
 def options(target: str, library: Path | None = None) -> ModelOptions:
@@ -34,22 +39,25 @@ def options(target: str, library: Path | None = None) -> ModelOptions:
 
 
 def written(directory: Path, name: str) -> Path:
-    """The checkpoint of a family, and beside it `expected.npz`: ids of a prompt, and the logits of
-    its last tokens."""
+    """The checkpoint of a family, and beside it `expected.npz`: ids of a prompt, the logits of its
+    last tokens, and how far they may be off."""
     path = write_family(directory / name, name)
     with np.load(GOLDENS / "families.npz") as file:
         ids, logits = file[f"{name}/ids"], file[f"{name}/logits"]
     first = len(ids) - len(logits)
-    np.savez(path / "expected.npz", ids=ids[:LENGTH], logits=logits[: LENGTH - first])
+    bound = BOUND_OF_EXPERTS if spec_of(CONFIGS[name]).experts else BOUND
+    some = logits[: LENGTH - first]
+    np.savez(path / "expected.npz", ids=ids[:LENGTH], logits=some, bound=bound)
     return path
 
 
-def expected(checkpoint: Path) -> tuple[list[int], npt.NDArray[np.float32]]:
-    """Both."""
+def expected(checkpoint: Path) -> tuple[list[int], npt.NDArray[np.float32], float]:
+    """All three."""
     with np.load(checkpoint / "expected.npz") as file:
-        return file["ids"].tolist(), file["logits"]
+        return file["ids"].tolist(), file["logits"], float(file["bound"])
 
 
-def form(checkpoint: Path, target: str) -> DeviceForm:
+def form(checkpoint: Path, target: str, quantization: str = "q0f16") -> DeviceForm:
     """What its model is there."""
-    return form_of(open_checkpoint(checkpoint), options(target))
+    asked = replace(options(target), quantization=quantization)
+    return form_of(open_checkpoint(checkpoint), asked)

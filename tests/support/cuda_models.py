@@ -7,8 +7,9 @@ from typing import Any
 
 from raylax.kernels.cuda.cubins.chips import Chip
 from raylax.kernels.cuda.pages import FORMATS, KV
-from raylax.kernels.cuda.variants.attention import AttentionShape, attend
-from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.cuda.variants import experts
+from raylax.kernels.cuda.variants.attention import AttentionShape, attend, combine
+from raylax.kernels.cuda.variants.base import PRECISIONS, Variant
 from raylax.kernels.cuda.variants.elementwise import ACTIVATIONS, activate, cap_logits
 from raylax.kernels.cuda.variants.heads import of_fusion, of_medusa
 from raylax.kernels.cuda.variants.pointwise import (
@@ -21,7 +22,7 @@ from raylax.kernels.cuda.variants.pointwise import (
     rope_append,
 )
 from raylax.kernels.cuda.variants.table import of_model, shared
-from raylax.kernels.spec import DecoderSpec, Fusion, Rope
+from raylax.kernels.spec import DecoderSpec, Experts, Fusion, Rope
 
 
 def spec(
@@ -90,6 +91,9 @@ TRAITS += [
     for shape in HEADS
     if (shape.dim, shape.kv) in {(64, "plain"), (64, "int8"), (128, "plain")}
 ]
+TRAITS += [
+    AttentionShape(64, 8, 64, "bf16", "plain", window=True, learned=True),  # gpt-oss
+]
 
 
 def unlike_llama() -> Iterator[Variant]:
@@ -118,6 +122,25 @@ def unlike_llama() -> Iterator[Variant]:
     yield from (cap_logits(True), cap_logits(False))
 
 
+def of_experts(chip: int) -> Iterator[Variant]:
+    """What routes tokens in models that people run, and in the ways in which they do it; products
+    in every format by the widest tile, which has most registers; in one by the narrowest too."""
+    base = spec(64, 4, 2, 16)
+    for one in (
+        Experts(128, 8, 768, normalised=True),  # Qwen 3
+        Experts(256, 8, 2048, "sigmoid", True, corrected=True, groups=8, groups_chosen=4),
+        Experts(510, 22, 512, "sigmoid", groups=3, groups_chosen=2, shared_gate=True),
+    ):
+        yield experts.route(base, one)
+    yield experts.blend(one, 4)
+    yield experts.sort()
+    packed = (f"{name}_{of}" for name, of in zip(experts.DIGITS, cycle(PRECISIONS), strict=False))
+    for form in (*PRECISIONS, *packed):
+        for tile in experts.tiles(chip, experts.kind_of(form, "gated"))[form != "bf16" :]:
+            yield experts.into_units(chip, form, "silu", tile.tokens)
+            yield experts.out_of_units(chip, form, tile.tokens)
+
+
 def of_drafts() -> Iterator[Variant]:
     """What heads that draft have beside decoders: EAGLE's of both kinds, the layer that a model
     brings, and Medusa's; of rows of every number of warps."""
@@ -140,8 +163,9 @@ def shipped(chip: Chip) -> list[Variant]:
     own = [one for model in MODELS for one in of_model(model[0], number, *model[1:])]
     for parts in RANKS:
         own += [add_norm("bf16", 8192, parts), final_norm("bf16", 8192, parts)]
-    own += [*unlike_llama(), *of_drafts()]
+    own += [*unlike_llama(), *of_drafts(), *of_experts(number)]
     own += [one for shape in [*HEADS, *TRAITS] for one in attend(shape, number)]
+    own.append(combine(TRAITS[-1]))
     own += [rope_append(shape, 4, bias=True) for shape in HEADS if shape.kv == "int8"]
     found: dict[str, Variant] = {}
     for one in [*own, *shared(number)]:

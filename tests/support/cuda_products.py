@@ -24,6 +24,7 @@ PACKED = [
         Grouped(precision, 4, 128),
         Grouped(precision, 8, 32),
         Grouped(precision, 8, 128, floats=True),
+        Grouped(precision, 4, 32, floats=True),
     )
 ]
 FORMATS: list[Format] = [*map(Dense, PRECISIONS), *(one for one in PACKED if one.zero == 8)]

@@ -38,7 +38,8 @@ def variants(chip: int, demo: DecoderSpec, small: bool) -> list[Variant]:
             made += of_model(demo, chip, precision)
         for kv in ("int8", "fp8"):
             made += bytes_of(demo, chip, kv)
-        made += [one for shape in limited(demo) for one in attention.attend(shape, chip)]
+        for shape in limited(demo):
+            made += [*attention.attend(shape, chip), attention.combine(shape)]
         made += of_model(biased(demo), chip, "bf16")
     return list({one.name: one for one in made}.values())
 
@@ -56,9 +57,9 @@ def bytes_of(demo: DecoderSpec, chip: int, kv: KV) -> Sequence[Variant]:
 
 
 def limited(demo: DecoderSpec) -> list[AttentionShape]:
-    """Of the demo model's heads, with a window, and a cap or sinks beside it."""
+    """Of the demo model's heads, with a window, and a cap, sinks or scores beside it."""
     heads = AttentionShape(demo.heads, demo.kv_heads, demo.head_dim, "bf16", window=True)
-    return [replace(heads, softcap=True), replace(heads, sinks=True)]
+    return [replace(heads, softcap=True), replace(heads, sinks=True), replace(heads, learned=True)]
 
 
 def overlapped(chip: int, demo: DecoderSpec) -> list[Variant]:

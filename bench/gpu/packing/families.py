@@ -12,7 +12,7 @@ from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.families import spec_of
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = ("granite",)
+SMALL = ("granite", "gpt-oss")
 
 
 def names(small: bool) -> tuple[str, ...]:

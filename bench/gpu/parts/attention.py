@@ -169,6 +169,7 @@ class Sequences:
         shape, machine = self.shape, self.machine
         window = WINDOW if shape.window else 0
         sinks = [SINKS] if shape.sinks else []
+        learned = [machine.put(self.scores * np.float32(LOG2_E))] if shape.learned else []
         division = Division(shape.group, shape.kv_heads, *places, window, *sinks)
         work = division.work_list(self.starts, self.totals, tile.most)
         slots = max(1, work.slots)
@@ -181,7 +182,7 @@ class Sequences:
             machine.kernel(tile).launch(
                 (len(work.items), shape.kv_heads),
                 *(q, pages, scales, tables, machine.put(work.items), out, partial, summary),
-                *(scale, cap, window, *sinks, self.tables.shape[1]),
+                *(*learned, scale, cap, window, *sinks, self.tables.shape[1]),
             )
         ]
         if len(work.rows):
@@ -189,7 +190,8 @@ class Sequences:
             rows = machine.put(work.rows)
             made.append(
                 combine.launch(
-                    (len(work.rows), shape.heads), partial, summary, rows, out, tile.most
+                    (len(work.rows), shape.heads),
+                    *(partial, summary, rows, out, *learned, tile.most),
                 )
             )
         return made, out
@@ -199,6 +201,11 @@ class Sequences:
         made, out = self.launches(tile, places)
         self.machine.run(*made)
         return self.machine.get(out, self.q.shape, self.q.dtype)
+
+    @property
+    def scores(self) -> Array:
+        """Those that heads have without a value, if they have any."""
+        return np.linspace(-2, 3, self.shape.heads, dtype=np.float32)
 
     def expected(self) -> Array:
         """In float64."""
@@ -223,5 +230,8 @@ class Sequences:
             if shape.window:
                 hidden |= (key <= at - WINDOW) & (key >= SINKS * shape.sinks)
             weight = np.where(hidden, 0, np.exp(score))
-            out.append((weight / weight.sum(-1, keepdims=True) @ v).transpose(1, 0, 2))
+            total = weight.sum(-1, keepdims=True)
+            if shape.learned:
+                total = total + np.exp(self.scores.astype(float))[:, None, None]
+            out.append((weight / total @ v).transpose(1, 0, 2))
         return np.concatenate(out)

@@ -17,10 +17,9 @@ from raylax.kernels.checkpoints.quantised.base import (
     fit,
     matrix,
 )
+from raylax.kernels.checkpoints.quantised.e2m1 import E2M1
 from raylax.kernels.e4m3 import from_e4m3
 
-E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
-"""What 4 bits stand for."""
 PAIRS = np.stack([E2M1[np.arange(256) & 15], E2M1[np.arange(256) >> 4]], -1)
 """What a byte does: the low half comes first."""
 POWERS = np.ldexp(np.float32(1), np.arange(-127, 128)).astype(np.float32)

@@ -23,11 +23,15 @@ class Upload:
 
     def put(self, array: Array) -> DeviceMemory:
         """Its bytes on the device, when what is on the stream is done. Raises DeviceError."""
-        whole = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        memory = DeviceMemory(whole.nbytes)
-        for first in range(0, whole.nbytes, PIECE):
-            self._send(whole[first : first + PIECE], memory.address + first)
+        memory = DeviceMemory(array.nbytes)
+        self.fill(memory.address, array)
         return memory
+
+    def fill(self, address: int, array: Array) -> None:
+        """The same, to memory that is there."""
+        whole = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        for first in range(0, whole.nbytes, PIECE):
+            self._send(whole[first : first + PIECE], address + first)
 
     def _send(self, piece: npt.NDArray[np.uint8], address: int) -> None:
         self._turn = (self._turn + 1) % TURNS

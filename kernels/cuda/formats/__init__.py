@@ -10,7 +10,7 @@ from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.errors import CompileError, only_on_cpu
 
-NAMES = ("q0f16", "q0bf16", "q8", "fp8", "q4f16_1", "q4f16_1_g128")
+NAMES = ("q0f16", "q0bf16", "q8", "fp8", "q4f16_1", "q4f16_1_g128", "mxfp4")
 SAME = {"q8f16_0": "q8", "q8f32_0": "q8", "q4f32_1": "q4f16_1"}
 """Names of the same weights elsewhere: sums are f32 in all of them."""
 
@@ -25,10 +25,17 @@ class Quantization:
     layers: Format
     head: Format
     """4 bits cost most in the output head, and save least: there it has 8."""
+    of_experts: Format | None = None
+    """None: that of layers."""
+
+    @property
+    def experts(self) -> Format:
+        """Of the matrices of experts."""
+        return self.of_experts or self.layers
 
     @property
     def packed_formats(self) -> tuple[str, ...]:
-        """The names of its packed formats, without their precision."""
+        """The names of its packed formats, but for experts alone, without their precision."""
         ending = f"_{self.precision}"
         names = {self.layers.name, self.head.name}
         return tuple(sorted(n.removesuffix(ending) for n in names if n.endswith(ending)))
@@ -55,6 +62,9 @@ def quantization_named(name: str, checkpoint_dtype: str) -> Quantization:
             return Quantization("q4f16_1", precision, Grouped(precision, 4, 32), eight)
         case "q4f16_1_g128":
             return Quantization("q4f16_1_g128", precision, Grouped(precision, 4, 128), eight)
+        case "mxfp4":
+            plain, four = Dense(precision), Grouped(precision, 4, 32, floats=True)
+            return Quantization("mxfp4", precision, plain, plain, four)
     known = ", ".join(("auto", *NAMES, *SAME))
     raise CompileError(
         only_on_cpu(f"quantization {name!r} is not there on CUDA; there are {known}")

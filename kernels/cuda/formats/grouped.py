@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import bf16_above, from_bf16
+from raylax.kernels.checkpoints.groups import packed as packed_codes
+from raylax.kernels.checkpoints.quantised.e2m1 import E2M1, to_e2m1
 from raylax.kernels.cpu.rounding import EIGHT, FOUR, FOUR_FROM_7, round_groups
 from raylax.kernels.cuda.formats.base import (
     AT_ONCE,
@@ -41,15 +43,16 @@ class Grouped:
     bits: int
     group: int
     floats: bool = False
-    """Digits are fp8 e4m3, not integers."""
+    """Digits are e4m3 or, of 4 bits, e2m1, not integers."""
     zero: int = 8
     """The digit of 4 bits that is 0: 8 here, 7 in weights that MLC has packed."""
     block: int = BLOCK
 
     @property
     def name(self) -> str:
-        """Kernels are `linear_q4_g32_bf16`, `gated_q8_g32_f16`, `linear_fp8_g128_bf16`."""
-        digit = "fp8" if self.floats else f"q{self.bits}"
+        """Kernels are `linear_q4_g32_bf16`, `gated_q8_g32_f16`, `linear_fp8_g128_bf16`; of experts
+        `experts_into_fp4_g32_bf16`."""
+        digit = f"fp{self.bits}" if self.floats else f"q{self.bits}"
         return f"{digit}_g{self.group}_{self.precision}"
 
     def shapes(self, rows: int, depth: int) -> dict[str, tuple[Shape, str]]:
@@ -82,7 +85,7 @@ class Grouped:
     def _quantised(self, weight: Floats) -> tuple[Codes, Array]:
         """Digits, packed and padded to whole blocks, and scales [rows, groups]."""
         rows, depth = weight.shape
-        own, scales = (self._floats if self.floats else self._integers)(weight)
+        own, scales = self._codes(weight)
         if not (most := np.abs(scales).max()) <= MOST_SCALE:  # or it is NaN
             raise CompileError(
                 f"scales of {self.name} weights must be at most {MOST_SCALE:g}, found "
@@ -95,7 +98,13 @@ class Grouped:
 
     @property
     def _nothing(self) -> int:
-        return self.zero if self.bits == 4 else 0
+        return 0 if self.floats or self.bits == 8 else self.zero
+
+    def _codes(self, weight: Floats) -> tuple[Codes, Floats]:
+        """Packed as files have them, and the scale of each group."""
+        if not self.floats:
+            return self._integers(weight)
+        return self._floats(weight) if self.bits == 8 else self._small_floats(weight)
 
     def _integers(self, weight: Floats) -> tuple[Codes, Floats]:
         """Codes, and the scale of each group."""
@@ -117,6 +126,18 @@ class Grouped:
         ratios = np.divide(grouped, steps, out=np.zeros_like(grouped), where=steps > 0)
         return to_e4m3(ratios), scales
 
+    def _small_floats(self, weight: Floats) -> tuple[Codes, Floats]:
+        """The scale is the power of two with which the largest weight becomes 4 or more, and less
+        than 8: so numbers that lie in MXFP4 are had exactly, and the largest of others may become
+        6."""
+        grouped = weight.reshape(-1, self.group)
+        largest = np.maximum(grouped.max(1), -grouped.min(1))
+        exponents = np.maximum(np.frexp(largest)[1] - 3, -126)
+        scales: Floats = np.ldexp(np.float32(1), exponents).astype(np.float32)
+        scales[~np.isfinite(largest)] = np.nan
+        codes = to_e2m1(grouped / scales[:, None])
+        return packed_codes(codes, self.bits), scales
+
     def unpack(self, packed: Packed, depth: int) -> Floats:
         codes = digits(packed["words"], self.bits)
         scales = widened(packed["scales"], self.precision).T
@@ -126,6 +147,8 @@ class Grouped:
         return np.ascontiguousarray(rounded.reshape(codes.shape)[:, :depth])
 
     def _numbers(self, codes: Codes) -> Floats:
+        if self.floats and self.bits == 4:
+            return E2M1[codes]
         if self.floats:
             return from_e4m3(codes)
         whole: npt.NDArray[Any] = codes.view(np.int8) - np.int8(self._nothing)

@@ -37,7 +37,6 @@ def part_of(name: str, spec: DecoderSpec, degree: Degree, place: Place) -> Part:
     """What a rank keeps of a matrix of the step, by its name; what is not cut, whole."""
     local, dim = degree.local(spec), spec.head_dim
     queries = place.first_head * dim, local.heads * dim
-    first, count = place.first_group * GROUP, local.intermediate
     match name:
         case "w_qkv":
             own = local.kv_heads * dim
@@ -46,17 +45,32 @@ def part_of(name: str, spec: DecoderSpec, degree: Degree, place: Place) -> Part:
             return Part((queries, (keys, own), (values, own)))
         case "w_o":
             return Part(columns=queries)
-        case "w_gate_up":
-            both = (first, count), (spec.intermediate + first, count)
+        case "w_gate_up" | "w_dense_up":
+            units, (first, count), _ = mlp_of(name, spec, degree, place)
+            both = (first, count), (units + first, count)
             return Part(both if spec.gated else both[:1])
-        case "w_down":
-            before = (place.own_group - place.first_group) * GROUP
-            end = (place.end_group - place.first_group) * GROUP
-            others = (0, before), (end, count - end)
-            return Part(columns=(first, count), others=tuple(one for one in others if one[1]))
+        case "w_down" | "w_dense_down":
+            _, own_units, others = mlp_of(name, spec, degree, place)
+            return Part(columns=own_units, others=tuple(one for one in others if one[1]))
         case "w_head":
             return Part((head_rows(spec, degree, place),))
     return Part()
+
+
+def mlp_of(
+    name: str, spec: DecoderSpec, degree: Degree, place: Place
+) -> tuple[int, Range, tuple[Range, Range]]:
+    """Units of the MLP that a matrix belongs to, a rank's window of them, and which of these count
+    as somebody else's."""
+    local, experts = degree.local(spec), spec.experts
+    units, count = spec.intermediate, local.intermediate
+    first, own, end = place.first_group, place.own_group, place.end_group
+    if name.startswith("w_dense") and experts is not None and local.experts is not None:
+        units, count = experts.dense_intermediate, local.experts.dense_intermediate
+        first, own = place.first_dense_group, place.own_dense_group
+        end = place.end_dense_group
+    before, behind = (own - first) * GROUP, (end - first) * GROUP
+    return units, (first * GROUP, count), ((0, before), (behind, count - behind))
 
 
 def head_rows(spec: DecoderSpec, degree: Degree, place: Place) -> Range:
@@ -91,7 +105,7 @@ def check_cuts(form: Format, spec: DecoderSpec, degree: Degree) -> None:
     before any weight is read."""
     degree.check(spec)
     for rank in range(degree.tensor) if degree.tensor > 1 else ():
-        for name in ("w_o", "w_down"):
+        for name in ("w_o", "w_down", "w_dense_down"):
             part = part_of(name, spec, degree, degree.place(spec, rank))
             if part.columns is not None:
                 check_start(form, part.columns[0])

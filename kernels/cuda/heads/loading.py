@@ -4,7 +4,7 @@ import numpy as np
 
 from raylax.kernels.cuda.formats.shards import Part
 from raylax.kernels.cuda.heads.program import FusionWeights
-from raylax.kernels.cuda.step.loading import Loader
+from raylax.kernels.cuda.step.weights.loading import Loader
 
 
 class HeadLoader(Loader):

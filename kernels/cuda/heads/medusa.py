@@ -26,11 +26,11 @@ from raylax.kernels.cuda.step.draws import CHANGES, LAST_OF_RULES, write_draws
 from raylax.kernels.cuda.step.exchange import Work
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.launches import Launches
-from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.results import DeviceRows, StepResults
 from raylax.kernels.cuda.step.runner import run_all
 from raylax.kernels.cuda.step.values import DeviceValues
-from raylax.kernels.cuda.step.weights import DeviceMatrix
+from raylax.kernels.cuda.step.weights.loading import Loader
+from raylax.kernels.cuda.step.weights.places import DeviceMatrix
 from raylax.kernels.cuda.variants import heads
 from raylax.kernels.draws.rules import StepDraws
 from raylax.kernels.model import Floats, Seat, StepOutput

@@ -9,10 +9,10 @@ import numpy as np
 from raylax.kernels.cuda.device.memory import read, write
 from raylax.kernels.cuda.heads.loading import HeadLoader
 from raylax.kernels.cuda.heads.program import HeadProgram
-from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.model import DeviceModel
 from raylax.kernels.cuda.step.program import Given, StepProgram
 from raylax.kernels.cuda.step.runner import run_all
+from raylax.kernels.cuda.step.weights.loading import Loader
 from raylax.kernels.model import Floats, StepBatch, StepOutput
 
 

@@ -12,7 +12,7 @@ from raylax.kernels.cuda.sizes import filled_share
 from raylax.kernels.cuda.step.exchange import Work
 from raylax.kernels.cuda.step.program import Given, StepProgram, StepShape
 from raylax.kernels.cuda.step.values import HALF
-from raylax.kernels.cuda.step.weights import Address, DeviceMatrix
+from raylax.kernels.cuda.step.weights.places import Address, DeviceMatrix
 from raylax.kernels.cuda.variants import heads, pointwise
 from raylax.kernels.cuda.variants.base import Variant
 

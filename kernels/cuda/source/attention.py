@@ -46,18 +46,19 @@ def exact_sum(share):
 
 @triton.jit
 def attend(
-    q, pages, scales, tables, items, out, partial, summary, scale, softcap, window, sinks,
+    q, pages, scales, tables, items, out, partial, summary, learned, scale, softcap, window, sinks,
     table_width,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BQ: tl.constexpr,
     BK: tl.constexpr, SPLIT: tl.constexpr, PAGE: tl.constexpr, KV: tl.constexpr,
-    WINDOW: tl.constexpr, SINKS: tl.constexpr, SOFTCAP: tl.constexpr,
+    WINDOW: tl.constexpr, SINKS: tl.constexpr, SOFTCAP: tl.constexpr, LEARNED: tl.constexpr,
 ):  # fmt: skip
     """Grid: (items, KV_HEADS). q, out: [tokens, HEADS, D]; pages: [n, 2, KV_HEADS, PAGE, D];
     scales, of bytes: [n, 2, KV_HEADS, PAGE] float32; tables: [sequences, table_width].
 
     `scale` is the softmax's times log2(e), and so is `softcap` the model's. A row sees `window`
-    keys with its own, and the first `sinks`. partial: [slots, KV_HEADS, BQ, D] float32, and
-    summary: [slots, KV_HEADS, 2, BQ], the largest score and the sum of the weights.
+    keys with its own, and the first `sinks`; LEARNED: before all of them a score of its head, in
+    `learned` [HEADS] float32 times log2(e), which has no value. partial: [slots, KV_HEADS, BQ, D]
+    float32, and summary: [slots, KV_HEADS, 2, BQ], the largest score and the sum of the weights.
     """
     group: tl.constexpr = HEADS // KV_HEADS
     wide: tl.constexpr = max(
@@ -88,6 +89,9 @@ def attend(
     weight = tl.zeros((BQ,), tl.float32)
     total = tl.zeros((wide, BQ), tl.float32)
     top, some, part = high, weight, total
+    if LEARNED:
+        high = tl.load(learned + kv_head * group + r % group)
+        weight = tl.full((BQ,), 1.0, tl.float32)
     for one in range(split, split + splits):
         top = tl.full((BQ,), float("-inf"), tl.float32)
         some = tl.zeros((BQ,), tl.float32)
@@ -158,11 +162,11 @@ def attend(
 
 @triton.jit
 def combine(
-    partial, summary, rows, out, tile,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr,
+    partial, summary, rows, out, learned, tile,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, LEARNED: tl.constexpr,
 ):  # fmt: skip
     """Grid: (rows, HEADS). A row: its token in the step, row in its items, first slot, slots; one
-    without slots writes nothing. `tile`: BQ of the items."""
+    without slots writes nothing. `tile`: BQ of the items; LEARNED: as `attend`."""
     group: tl.constexpr = HEADS // KV_HEADS
     wide: tl.constexpr = triton.next_power_of_2(D)
     row = rows + tl.program_id(0).to(tl.int64) * 4
@@ -173,6 +177,9 @@ def combine(
     high = tl.full((1,), float("-inf"), tl.float32)
     weight = tl.zeros((1,), tl.float32)
     total = tl.zeros((wide, 1), tl.float32)
+    if LEARNED:
+        high = tl.load(learned + head + tl.zeros((1,), tl.int32))
+        weight = tl.full((1,), 1.0, tl.float32)
     for i in range(count):
         at = ((first.to(tl.int64) + i) * KV_HEADS + head // group) * tile
         part = tl.load(partial + (at + r) * D + d, mask=inside, other=0.0)[:, None]

@@ -10,8 +10,8 @@ inputs, and nothing is shuffled. One scale serves SPAN planes: a group has WORDS
 of words are padded to whole blocks; activations there count as zeros. Scales are [groups, rows].
 
 FLOAT: digits of 8 bits are fp8 e4m3 without its infinities, else two's complement; those of 4 bits
-count from `zero`. All of it is made of integers and at most one product, so that no chip needs a
-conversion of its own.
+are e2m1 (https://arxiv.org/abs/2310.10537), else they count from `zero`. All of it is made of
+integers and at most one product that rounds, so that no chip needs a conversion of its own.
 """
 
 import triton
@@ -38,6 +38,10 @@ def weights(
     SHORT: tl.constexpr = scale.dtype == tl.bfloat16
     ONES: tl.constexpr = 0x4300 if SHORT else 0x6400
     code = words >> (BITS * J)
+    if BITS == 4 and FLOAT:  # exact, and so is what a power of two makes of it
+        TO_ONE: tl.constexpr = 2.0**126 if SHORT else 2.0**14
+        BEHIND: tl.constexpr = 6 if SHORT else 9
+        return bits((code & 8) << 12 | (code & 7) << BEHIND, scale) * TO_ONE * scale
     if BITS == 4:
         return (bits(code & 15 | ONES, scale) - bits(zero | ONES, scale)) * scale
     if FLOAT:  # its exponent in ours is too small by the difference of the biases

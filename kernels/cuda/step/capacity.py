@@ -15,11 +15,15 @@ from raylax.kernels.cuda.step.inputs import Field
 from raylax.kernels.cuda.step.values import F32, HALF, StepSizes, total, value_sizes
 from raylax.kernels.cuda.step.work_list import Division
 from raylax.kernels.cuda.variants.attention import SPLIT
+from raylax.kernels.cuda.variants.experts import router_rows
 from raylax.kernels.cuda.variants.pointwise import Norms
 from raylax.kernels.cuda.variants.products import most_apart
 from raylax.kernels.families import weights_of
+from raylax.kernels.families.weight import Weight
 from raylax.kernels.options import ModelOptions
 
+IN_F32 = ("norm_qk", "sinks", "b_correction")
+"""Vectors of every model."""
 SLOTS = 4
 """For splits that are computed apart, of each sequence."""
 KEPT_BY_CUDA = 256 << 20
@@ -83,27 +87,35 @@ class StepCapacity:
 
 def weight_bytes(form: DeviceForm, positions: int) -> int:
     """Of a rank's weights on its device, tables of `positions` rotations among them. Every rank has
-    as many."""
-    s, q, norms, sizes = form.spec, form.quantization, Norms.of(form.spec), []
-    place, head = form.degree.place(s, 0), head_width(s, form.ranks)
+    as many, but for experts, of which it may have one less."""
+    s, q, sizes = form.spec, form.quantization, []
     for weight in weights_of(s).values():
-        rows, times = weight.shape[0], s.layers if weight.layered else 1
-        if weight.name == "w_embed":
-            own = max(rows, s.padded_vocab) * s.hidden * HALF
-        elif weight.name == "w_head":
-            own = size(q.head, head, s.hidden)
-        elif weight.is_matrix:
-            part = part_of(weight.name, s, form.degree, place)
-            own = size(q.layers, *part.shape(rows, weight.shape[1]))
-        else:
-            wide = weight.name == "norm_qk" or (norms.wide and weight.name.startswith("norm"))
-            own = prod(weight.shape) * (F32 if wide else HALF)
-        sizes.append(times * allocated(own))
+        times = weight.depth(s.layers) if weight.layered else 1
+        sizes.append(times * allocated(bytes_of(weight, form)))
     if s.tied_embeddings and isinstance(q.head, Grouped):
-        sizes.append(allocated(size(q.head, head, s.hidden)))
+        sizes.append(allocated(size(q.head, head_width(s, form.ranks), s.hidden)))
     if s.vocab != s.drawn:
         sizes.append(allocated(s.padded_drawn * F32))  # the places of tokens that a head names
     if s.blocks is None:
         kinds = 2 if s.local else 1  # of cosines and sines
         sizes += [allocated(positions * s.head_dim // 2 * F32)] * 2 * kinds
     return sum(sizes)
+
+
+def bytes_of(weight: Weight, form: DeviceForm) -> int:
+    """Of one of a rank's, in one layer: of all experts together that it has."""
+    s, q, norms = form.spec, form.quantization, Norms.of(form.spec)
+    rows, name = weight.shape[0], weight.name
+    if name == "w_embed":
+        return max(rows, s.padded_vocab) * s.hidden * HALF
+    if name == "w_head":
+        return size(q.head, head_width(s, form.ranks), s.hidden)
+    own = -(-weight.experts // form.ranks) if weight.experts else 1
+    if weight.is_matrix:
+        part = part_of(name, s, form.degree, form.degree.place(s, 0))
+        layers = q.experts if weight.experts else q.layers
+        return own * size(layers, *part.shape(rows, weight.shape[1]))
+    if name in ("w_router", "b_router") and s.experts:
+        return router_rows(s.experts) * prod(weight.shape[1:]) * HALF
+    wide = name in IN_F32 or (norms.wide and name.startswith("norm"))
+    return own * prod(weight.shape) * (F32 if wide else HALF)

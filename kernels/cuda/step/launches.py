@@ -6,7 +6,7 @@ from raylax.kernels.cuda.device.code import Kernel, Launch
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.step.draws import CHANGES
 from raylax.kernels.cuda.step.exchange import Work
-from raylax.kernels.cuda.step.weights import Address, DeviceMatrix
+from raylax.kernels.cuda.step.weights.places import Address, DeviceMatrix
 from raylax.kernels.cuda.variants import products
 from raylax.kernels.cuda.variants.base import Variant
 

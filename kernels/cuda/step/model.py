@@ -21,11 +21,11 @@ from raylax.kernels.cuda.step.capacity import StepCapacity
 from raylax.kernels.cuda.step.device_pages import DevicePages
 from raylax.kernels.cuda.step.exchange import Exchange
 from raylax.kernels.cuda.step.inputs import StepInputs
-from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.program import Given, StepProgram
 from raylax.kernels.cuda.step.results import DeviceRows, StepResults, rows_at
 from raylax.kernels.cuda.step.runner import StepRunner
 from raylax.kernels.cuda.step.values import DeviceValues
+from raylax.kernels.cuda.step.weights.loading import Loader
 from raylax.kernels.model import Floats, Ints, Seat, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.padding import unpadded

@@ -1,8 +1,8 @@
 """The launches of a step: which kernels, in which order, over which addresses.
 
 A layer is a norm, the product of q, k and v, their rotation and place in the pages, attention, the
-product o, another norm, the gated product and the product down. What a product came to lies in
-parts, which the next kernel adds upwards. Where several ranks share the layers, each has a part of
+product o, another norm, the gated product and the product down, or experts. What a product came to
+lies in parts, which the next kernel adds upwards. Where ranks share the layers, each has a part of
 what comes out of o and down, and a slice of the logits; `exchange.py` brings them together.
 
 What a model has beside that follows from its spec, as the machine code does (`variants/`).
@@ -17,8 +17,9 @@ from raylax.kernels.cuda.device.memory import copy_rows
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.sizes import filled_share, filled_share_of_heads
 from raylax.kernels.cuda.step.exchange import F32, Exchange, Work
+from raylax.kernels.cuda.step.experts import ExpertLaunches
 from raylax.kernels.cuda.step.launches import Addresses, Launches
-from raylax.kernels.cuda.step.weights import (
+from raylax.kernels.cuda.step.weights.places import (
     NO_NORM,
     Address,
     DeviceMatrix,
@@ -80,7 +81,7 @@ class StepProgram(Launches):
         self._norms, self._to = pointwise.Norms.of(s), pointwise.read_by_products(s)
         self._eps = s.norm_eps * (1.0 if self._norms.layer else filled_share(s))
         self._scale = (s.query_scale or s.own_head_dim**-0.5) * LOG2_E
-        self._tiles = form.tiles
+        self._tiles, self._experts = form.tiles, ExpertLaunches(form, kernels, at)
 
     def launches(self, shape: StepShape) -> list[Work]:
         """Of a step of this shape, in order."""
@@ -129,9 +130,29 @@ class StepProgram(Launches):
             yield self._norm(NO_NORM, added, tokens, to=0)
         else:
             yield self._norm(layer.norm_2, added, tokens)
-        yield from self._units(layer.gate_up, units, tokens)
-        parts = yield from self._sum(layer.down, at["gated"], tokens)
-        return Sum(parts, layer.down.bias, layer.norm_down)
+        return (yield from self._mlp(layer, units, tokens))
+
+    def _mlp(self, layer: Layer, x: Address, tokens: int) -> Generator[Work, None, Sum]:
+        """What an MLP, experts or both of them add to the residual stream."""
+        mlp, exchange = layer.mlp, self._exchange
+        parts, gated = self._at["parts"], self._at["gated"]
+        if mlp is not None:
+            yield from self._units(mlp.into, x, tokens)
+        if layer.experts is None:
+            assert mlp is not None
+            count = yield from self._sum(mlp.out, gated, tokens)
+            return Sum(count, mlp.out.bias, layer.norm_down)
+        size, count, bias = tokens * self._spec.hidden * F32, 0, 0
+        y = parts if exchange is None else exchange.own(parts, size)
+        if mlp is not None:
+            count, product = self._product(mlp.out, gated, tokens, y)
+            bias = mlp.out.bias
+            yield product
+        yield from self._experts.of(layer.experts, x, tokens, y, count)
+        if exchange is None:
+            return Sum(1, bias, layer.norm_down)
+        yield exchange.gather(parts, size)
+        return Sum(exchange.ranks, bias, layer.norm_down)
 
     def _attention(self, layer: Layer, x: Address, shape: StepShape) -> Iterator[Work]:
         """From what it reads to what its heads found."""
@@ -186,9 +207,10 @@ class StepProgram(Launches):
             return
         parts, product = self._product(matrix, x, tokens, at["parts"])
         yield product
+        width = matrix.shape.features // (2 if s.gated else 1)
         yield self._kernel(elementwise.activate(s, self._precision, parts)).launch(
-            (tokens, -(-s.intermediate // elementwise.BLOCK)),
-            *(at["parts"], matrix.bias, at["gated"], tokens, s.intermediate),
+            (tokens, -(-width // elementwise.BLOCK)),
+            *(at["parts"], matrix.bias, at["gated"], tokens, width),
         )
 
     def _gated(self, matrix: DeviceMatrix, x: Address, tokens: int) -> Launch:
@@ -222,15 +244,17 @@ class StepProgram(Launches):
             (shape.items, s.kv_heads),
             q=at["queries"], pages=layer.pages, scales=layer.scales, tables=at["tables"],
             items=at["items"], out=at["attended"], partial=at["partial"], summary=at["summary"],
-            scale=self._scale, softcap=s.softcap * LOG2_E,
+            learned=layer.sinks, scale=self._scale, softcap=s.softcap * LOG2_E,
             window=s.local.window if s.local and layer.local else s.recent,
             sinks=s.sinks, table_width=1,
         )  # fmt: skip
         if shape.combined:
-            yield self._kernel(attention.combine(self._heads)).launch(
+            yield self._launch(
+                attention.combine(self._heads),
                 (shape.combined, s.heads),
-                *(at["partial"], at["summary"], at["combined"], at["attended"], shape.queries),
-            )
+                partial=at["partial"], summary=at["summary"], rows=at["combined"],
+                out=at["attended"], learned=layer.sinks, tile=shape.queries,
+            )  # fmt: skip
 
     def _head(self, added: Sum, shape: StepShape) -> Iterator[Work]:
         s, at, rows = self._spec, self._at, shape.rows

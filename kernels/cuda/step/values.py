@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from raylax.kernels.cuda.device.memory import DeviceMemory, aligned
 from raylax.kernels.cuda.formats.shards import head_width
+from raylax.kernels.cuda.step.experts import value_sizes as of_experts
 from raylax.kernels.cuda.variants.elementwise import is_apart
 from raylax.kernels.cuda.variants.segments import SEGMENTS
 from raylax.kernels.spec import DecoderSpec, Fusion
@@ -34,9 +35,11 @@ def value_sizes(
     where it is alone; `taps`: how many residual streams are kept."""
     if s.blocks is not None:
         return medusas(s, most)
-    heads, widest = s.heads * s.head_dim, max(s.qkv_rows, s.hidden)
+    heads, widest, units = s.heads * s.head_dim, max(s.qkv_rows, s.hidden), s.intermediate
+    if s.experts:
+        units = max(units, s.experts.dense_intermediate)
     if is_apart(s):
-        widest = max(widest, s.intermediate * (2 if s.gated else 1))
+        widest = max(widest, units * (2 if s.gated else 1))
     beside = s.parallel and not s.shared_norm
     summed = max(max(1, gathered) * most.tokens, max(SEGMENTS) * min(most.narrow, most.tokens))
     places = most.slots * s.kv_heads * most.queries
@@ -49,7 +52,7 @@ def value_sizes(
         "roots": most.tokens * 2 * F32 * (s.qk_norm == "whole"),
         "queries": most.tokens * heads * HALF,
         "attended": most.tokens * heads * HALF,
-        "gated": most.tokens * s.intermediate * HALF,
+        "gated": most.tokens * units * HALF,
         "partial": places * s.head_dim * F32,
         "summary": places * 2 * F32,
         "top": most.rows * s.hidden * HALF,
@@ -59,6 +62,7 @@ def value_sizes(
         "kept": most.rows * s.padded_drawn * F32,
         "drawn": most.rows * F32,
         "largest": most.rows * F32,
+        **(of_experts(s, s.experts, most.tokens) if s.experts else {}),
         **(fused(s, s.fusion, most) if s.fusion else {}),
     }
 

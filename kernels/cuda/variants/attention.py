@@ -66,12 +66,14 @@ class AttentionShape:
     softcap: bool = False
     sinks: bool = False
     """Whether it sees the first keys too, before a window."""
+    learned: bool = False
+    """Whether each head has a score without a value, beside those of keys."""
 
     @classmethod
     def of(cls, spec: DecoderSpec, precision: str, kv: KV, shards: int = 1) -> Self:
         """A model's, or that of one of several ranks that share its heads."""
         heads, kv_heads = spec.heads // shards, max(1, spec.kv_heads // shards)
-        traits = spec.window > 0, spec.softcap > 0, spec.sinks > 0
+        traits = spec.window > 0, spec.softcap > 0, spec.sinks > 0, spec.learned_sinks
         return cls(heads, kv_heads, spec.head_dim, precision, kv, *traits)
 
     @classmethod
@@ -112,8 +114,9 @@ class AttentionShape:
     @property
     def name(self) -> str:
         """For names of variants that depend on all of it."""
-        traits = {"window": self.window, "softcap": self.softcap, "sinks": self.sinks}
-        return "_".join([self.heads_name, self.kv, *(name for name, has in traits.items() if has)])
+        names = "window", "softcap", "sinks", "learned"
+        traits = [name for name in names if getattr(self, name)]
+        return "_".join([self.heads_name, self.kv, *traits])
 
     @property
     def sizes(self) -> dict[str, int | bool]:
@@ -168,11 +171,13 @@ def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Varian
         "attention:attend",
         signature(
             f"q:k pages:{shape.pages} scales:f tables:j items:j out:k partial:f summary:f "
+            f"{'learned:f ' * shape.learned}"
             f"scale:s softcap:s window:i {'sinks:i ' * shape.sinks}table_width:i",
             shape.precision,
         ),
         {
-            **({} if shape.sinks else {"sinks": 0}),  # what is none takes no argument
+            **({} if shape.learned else {"learned": 0}),  # what is none takes no argument
+            **({} if shape.sinks else {"sinks": 0}),
             **shape.sizes,
             "BQ": queries,
             "BK": KEYS,
@@ -182,6 +187,7 @@ def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Varian
             "WINDOW": shape.window,
             "SINKS": shape.sinks,
             "SOFTCAP": shape.softcap,
+            "LEARNED": shape.learned,
         },
         WARPS_WIDE if shape.dim > 128 else warps,
         stages,
@@ -192,10 +198,13 @@ def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Varian
 def combine(shape: AttentionShape) -> Variant:
     """The one for all tiles: how many queries those have is an argument."""
     return Variant(
-        f"combine_{shape.heads_name}",
+        f"combine_{shape.heads_name}" + ("_learned" if shape.learned else ""),
         "attention:combine",
-        signature("partial:f summary:f rows:j out:k tile:i", shape.precision),
-        shape.sizes,
+        signature(
+            f"partial:f summary:f rows:j out:k {'learned:f ' * shape.learned}tile:i",
+            shape.precision,
+        ),
+        {**({} if shape.learned else {"learned": 0}), **shape.sizes, "LEARNED": shape.learned},
         4,
         2,
     )

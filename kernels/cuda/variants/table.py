@@ -9,6 +9,7 @@ from raylax.kernels.cuda.pages import KV
 from raylax.kernels.cuda.variants import (
     attention,
     elementwise,
+    experts,
     heads,
     pointwise,
     products,
@@ -35,13 +36,16 @@ def all_for(
     formats: tuple[str, ...] = (),
     kv: KV = "plain",
     shards: int = 1,
+    of_experts: str = "",
 ) -> list[Variant]:
     """Those of one model. `formats` are those of its packed weights (`products.DIGITS`), `shards`
-    the ranks that share its heads. Raises CompileError for what no kernel is made for."""
+    the ranks that share its heads, `of_experts` the format of those, if not its precision. Raises
+    CompileError for what no kernel is made for."""
     return [
         *products.variants(chip, precision, formats),
         *sampler.variants(),
         *of_model(spec, chip, precision, kv, shards),
+        *experts.of_model(spec, chip, of_experts or precision, shards),
     ]
 
 

@@ -57,6 +57,7 @@ def test_a_model_keeps_its_precision_where_nothing_else_is_asked_for(
             "kv_dtype on CUDA must be auto, bf16, int8 or fp8 with q0bf16; found 'f3",
         ),
         ("q0f16", "bf16", "must be auto, f16, int8 or fp8 with q0f16; found 'bf16'; the CPU has i"),
+        ("mxfp4", "auto", "quantization mxfp4 is one of experts, and .* has none; take another"),
     ],
 )
 def test_what_has_no_kernels_is_refused(
@@ -72,12 +73,12 @@ def test_what_has_no_kernels_is_refused(
         ({"head_dim": 258}, "head_dim must be at most 256 on CUDA, found 258; the CPU has it"),
         ({"hidden": 16386}, "hidden must be at most 16384 on CUDA, found 16386; the CPU has it"),
         (
-            {"learned_sinks": True, "norm_after": True},
-            "LlamaForCausalLM: learned_sinks is not there on CUDA; the CPU has it",
+            {"experts": Experts(5000, 2, 32)},
+            "a router on a GPU has at most 4096 experts, found 5000: serve it with --device cpu",
         ),
         (
-            {"experts": Experts(4, 2, 32)},
-            "LlamaForCausalLM: experts is not there on CUDA; the CPU has it",
+            {"experts": Experts(1, 1, 32)},
+            "tensor_parallel_shards must be at most the 1 experts, found 2",
         ),
         (
             {"fusion": Fusion("residual", 99, 64), "mlp_bias": True},

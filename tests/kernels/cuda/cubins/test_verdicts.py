@@ -39,8 +39,9 @@ def test_whatever_heads_a_model_has_some_like_them_were_compiled(chip: Chip) -> 
     assert {(v.types["q"], v.constants["KV"]) for v in made} == set(
         product(PRECISIONS.values(), FORMATS.values())
     )
-    traits = {(c["WINDOW"], c["SOFTCAP"], c["SINKS"]) for c in seen}
-    assert traits == {(False, False, False), (True, True, False), (True, True, True)}
+    names = "WINDOW", "SOFTCAP", "SINKS", "LEARNED"
+    traits = {tuple(name for name in names if c[name]) for c in seen}
+    assert traits == {(), names[:2], names[:3], (names[0], names[3])}
     for kernel in ("add_norm", "final_norm"):
         norms = [one.constants for one in shipped(chip) if one.kernel == f"pointwise:{kernel}"]
         assert {c["PARTS"] for c in norms} >= {1, 2, 4, 8}

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from raylax.kernels.checkpoints.groups import packed
+from raylax.kernels.checkpoints.quantised.e2m1 import E2M1, to_e2m1
 from raylax.kernels.cpu.formats import grouped as on_cpu
 from raylax.kernels.cuda.formats import NAMES, SAME, quantization_named
-from raylax.kernels.cuda.formats.base import Format, size
+from raylax.kernels.cuda.formats.base import Format, Precision, size
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.planes import digits, packed_planes, words_of
@@ -25,14 +26,15 @@ from raylax.kernels.cuda.formats.shards import (
 from raylax.kernels.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import DecoderSpec, Rope
+from raylax.kernels.spec import DecoderSpec, Experts, Rope
 from tests.support.cuda_products import FORMATS, PACKED, PRECISIONS
 
 Floats = npt.NDArray[np.float32]
 ROWS, DEPTH = 48, 384
 named = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 STEP = {4: 0.2, 8: 0.51 / 127}
-"""What rounding may cost, of the largest weight of a group; of fp8, of the weight itself. Of 4
+FLOAT_STEP = {4: (1 / 4, 1 / 4), 8: (1 / 16, 2.0**-18)}
+"""What rounding may cost, of the largest weight of a group; of floats, of the weight, too. Of 4
 bits the largest may lie beyond the last code."""
 
 
@@ -52,8 +54,9 @@ def test_weights_are_kept_within_a_rounding_step(form: Format) -> None:
     most = np.abs(w) * (2.0**-8 if form.precision == "bf16" else 2.0**-11)
     if isinstance(form, Grouped):
         largest = np.abs(w.reshape(ROWS, -1, form.group)).max(2).repeat(form.group, 1)
+        own, of_largest = FLOAT_STEP[form.bits]
         most = most + (
-            np.abs(w) / 16 + largest * 2.0**-18 if form.floats else STEP[form.bits] * largest
+            np.abs(w) * own + largest * of_largest if form.floats else STEP[form.bits] * largest
         )
     assert (np.abs(kept - w) <= most + 1e-7).all()
     assert not kept[5].any()
@@ -102,6 +105,33 @@ def test_e4m3_is_the_nearest_of_all() -> None:
     assert list(found) == [*even, *codes, *(codes + 1), *range(127)]
     assert (to_e4m3(-around) == found | 0x80).all()
     assert (every[1], every[8], every[126]) == (2.0**-9, 2.0**-6, 448)
+
+
+def test_e2m1_is_the_nearest_of_all() -> None:
+    """Of 8 that are not negative; ties to the even one, the sign is kept, and none is larger."""
+    every = E2M1[:8]
+    middles = (every[1:] + every[:-1]) / 2
+    around = np.concatenate([middles, np.nextafter(middles, 0), np.nextafter(middles, 9), every])
+    codes = np.arange(7)
+
+    found = to_e2m1(around)
+
+    assert list(found) == [*(codes + codes % 2), *codes, *(codes + 1), *range(8)]
+    assert (to_e2m1(-around) == found | 8).all()
+    assert to_e2m1(np.array([6.1, 7.9, 1e30], np.float32)).tolist() == [7, 7, 7]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_lies_in_mxfp4_is_kept_exactly(precision: Precision) -> None:
+    """Whichever of its numbers is the largest of a group, and whatever its scale."""
+    rng = np.random.default_rng(5)
+    groups = E2M1[rng.integers(0, 16, (64, 32))] * (rng.random((64, 32)) < 0.1)
+    groups[:16, 3] = E2M1
+    scales = np.exp2(rng.integers(-9, 4, (64, 1))).astype(np.float32)
+    w = (groups * scales).reshape(16, 128).astype(np.float32)
+    form = Grouped(precision, 4, 32, floats=True)
+
+    assert np.array_equal(form.unpack(form.pack(w), 128), w)
 
 
 @named
@@ -179,6 +209,19 @@ def test_inputs_of_two_ranks_count_once() -> None:
         total[:, first : first + count] += form.unpack(packed_part(form, w, part), count)
 
     assert np.array_equal(total, form.unpack(form.pack(w), 608))
+
+
+def test_the_mlp_of_layers_without_experts_is_cut_like_any_other() -> None:
+    """As of a model that has no experts, and as many units in all its layers."""
+    dense = Experts(8, 2, 32, dense=(0,), dense_intermediate=608)
+    mixed, alike = replace(SPEC, experts=dense), replace(SPEC, intermediate=608)
+    for rank in range(4):
+        places = [Degree(4).place(one, rank) for one in (mixed, alike)]
+        for own, usual in (("w_dense_up", "w_gate_up"), ("w_dense_down", "w_down")):
+            found = part_of(own, mixed, Degree(4), places[0])
+            assert found == part_of(usual, alike, Degree(4), places[1])
+    with pytest.raises(CompileError, match="must begin at a multiple of 128, found 288"):
+        check_cuts(Grouped("bf16", 4, 32), replace(mixed, intermediate=1024), Degree(4))
 
 
 def test_a_cut_through_a_block_is_refused() -> None:

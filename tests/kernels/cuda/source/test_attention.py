@@ -82,6 +82,8 @@ def test_dims(dim: int) -> None:
         (HOPPER, Model(window=20, sinks=5)),
         (AMPERE, Model(kv="fp8", window=3, sinks=18, softcap=3.0)),
         (HOPPER, Model(3, 1, kv="fp8", softcap=3.0)),
+        (HOPPER, Model(learned=True)),
+        (AMPERE, Model(4, 2, kv="int8", window=20, learned=True)),
     ],
 )
 def test_a_row_has_the_same_bits_everywhere(unit: MatrixUnit, model: Model) -> None:
@@ -125,6 +127,15 @@ def test_pages_before_the_window_may_be_gone(places: int) -> None:
     batch.tables[1, : 41 // 16] = batch.dead_page
 
     assert same(batch.run(8, places), before)
+
+
+@pytest.mark.parametrize(("kv", "window"), [("plain", 0), ("plain", 20), ("int8", 7), ("fp8", 0)])
+@pytest.mark.parametrize("places", [0, MANY])
+def test_a_head_may_have_a_score_of_its_own(kv: KV, window: int, places: int) -> None:
+    """It counts once, however a tile is divided, and has no value."""
+    batch = Batch(Model(6, 2, kv=kv, window=window, learned=True), *RAGGED)
+
+    assert_right(batch.run(16, places), batch)
 
 
 SINKS = [(1, 1), (9, 4), (20, 16), (40, 17), (3, 33), (30, 40), (1, 70)]

@@ -1,6 +1,7 @@
 """Each family on a driver without a GPU, beside transformers (tests/goldens/families.py)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from raylax.kernels.cuda.step.model import DeviceModel
 from tests.support.batches import Floats, Piece, batch_of
 from tests.support.cuda_demo import cubins_of
 from tests.support.cuda_fake.child import FakeMachine
-from tests.support.cuda_families import BOUND, FAMILIES, expected, form, options, written
+from tests.support.cuda_families import FAMILIES, expected, form, options, written
 from tests.support.cuda_interpreter import matrix_unit
 
 pytestmark = pytest.mark.timeout(1200)  # what the store has not is compiled first
@@ -36,20 +37,27 @@ def fake_machine(
 ) -> Iterator[FakeMachine]:
     """One H100, with the machine code of all of them."""
     forms = [form(path, CHIP) for path in checkpoints.values()]
+    forms += [form(checkpoints["gpt-oss-mxfp4"], CHIP, name) for name in ("auto", "q0bf16")]
     make = lambda: [cubins_of(one, store) for one in forms]  # noqa: E731
     yield from FakeMachine.with_code(tmp_path_factory.mktemp("driver"), make)
 
 
-def for_each(body: Callable[[Path], None]) -> Callable[..., None]:
-    """A test for each family's checkpoint, where GPUs are."""
+def of(*families: str) -> Callable[[Callable[[Path], None]], Callable[..., None]]:
+    """A test for the checkpoint of each of these, where GPUs are."""
 
-    @pytest.mark.parametrize("family", FAMILIES)
-    def run(family: str, checkpoints: dict[str, Path], fake_machine: FakeMachine) -> None:
-        fake_machine.run(body.__module__, body.__name__, str(checkpoints[family]))
+    def decorated(body: Callable[[Path], None]) -> Callable[..., None]:
+        @pytest.mark.parametrize("family", families)
+        def run(family: str, checkpoints: dict[str, Path], fake_machine: FakeMachine) -> None:
+            fake_machine.run(body.__module__, body.__name__, str(checkpoints[family]))
 
-    run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
-    run.body = lambda checkpoint: body(Path(checkpoint))  # type: ignore[attr-defined]
-    return run
+        run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
+        run.body = lambda checkpoint: body(Path(checkpoint))  # type: ignore[attr-defined]
+        return run
+
+    return decorated
+
+
+for_each = of(*FAMILIES)
 
 
 @cache
@@ -68,12 +76,12 @@ def logits(checkpoint: Path, *pieces: Piece, rows: int = 1) -> Floats:
 
 @for_each
 def test_its_answers_are_those_of_transformers(checkpoint: Path) -> None:
-    ids, want = expected(checkpoint)
+    ids, want, bound = expected(checkpoint)
 
     got = logits(checkpoint, Piece(ids, 0, PAGES), rows=len(want))
 
     errors = np.abs(got - want).max(-1) / np.abs(want).max()
-    assert np.median(errors) < BOUND
+    assert np.median(errors) < bound
 
 
 @for_each
@@ -101,3 +109,19 @@ def test_a_row_has_the_same_bits_in_chunks_and_in_a_batch(checkpoint: Path) -> N
         chunked = logits(checkpoint, Piece(ids[3:9], 0, [9]), Piece(ids[26:], 26, OTHERS))[1]
 
     assert np.array_equal(alone, chunked)
+
+
+@of("gpt-oss-mxfp4")
+def test_experts_stay_in_4_bits_where_they_lie_so(checkpoint: Path) -> None:
+    """With the bits that they have as bf16, and less memory."""
+    ids, found = np.random.default_rng(4).integers(0, 99, 20).tolist(), []
+    for quantization in ("auto", "q0bf16"):
+        asked = replace(options(CHIP), quantization=quantization)
+        made, needs = load_on_device(checkpoint, asked, 32), footprint(checkpoint, asked)
+        with matrix_unit(HOPPER):
+            out = made.step(batch_of([Piece(ids, 0, PAGES)]))
+        found.append((made.quantization, needs.weights, np.array(out.logits)))
+
+    (four, less, of_four), (plain, more, of_plain) = found
+    assert (four, plain) == ("mxfp4", "q0bf16") and less < more
+    assert np.array_equal(of_four, of_plain)

@@ -22,6 +22,7 @@ from tests.support.cuda_interpreter import matrix_unit
 from tests.support.cuda_ranks import PAGES, FakeRanks, model_of, on_fake_ranks, rank, rank_cubins
 from tests.support.family_checkpoints import write_family
 
+pytestmark = pytest.mark.timeout(1200)  # what the store has not is compiled first
 PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 90, 12)]
 WHOLE = Piece(PROMPT, 0, [3])
 SHORT = Piece(PROMPT[:6], 0, [5])
@@ -29,7 +30,7 @@ OTHER = Piece(PROMPT[4:7], 0, [9])
 BIASED = {"hidden_size": 250, "head_dim": 60, "intermediate_size": 90, "num_hidden_layers": 1}
 """Computed with the demo model's heads and rows; 90 MLP units are 3 groups, and 99 tokens 4
 panels."""
-FAMILIES = "phi2", "glm4"
+FAMILIES = "phi2", "glm4", "glm4-moe", "gpt-oss"
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,18 @@ def test_units_without_gates_and_their_biases_are_shared_too() -> object:
 def test_norms_are_of_what_all_ranks_came_to() -> object:
     """Those behind attention and MLP."""
     return answer("glm4", 2, SHORT)
+
+
+@on_fake_ranks(2)
+def test_each_has_experts_of_its_own_and_a_part_of_the_mlp_beside_them() -> object:
+    """10 of 21 experts and 11, which all ranks choose alike; and of the first layer's MLP."""
+    return answer("glm4-moe", 2, SHORT)
+
+
+@on_fake_ranks(2)
+def test_scores_without_values_are_those_of_a_ranks_heads() -> object:
+    """Beside experts with biases, and nothing beside those."""
+    return answer("gpt-oss", 2, SHORT)
 
 
 @on_fake_ranks(2)

@@ -37,8 +37,9 @@ def test_tiles_of_a_model_differ_in_nothing_that_is_part_of_the_result(chip: int
 @pytest.mark.parametrize("chip", WIDEST)
 def test_names_say_all_that_differs(chip: int) -> None:
     traits = [
-        AttentionShape(32, 8, 128, "bf16", "int8", w, c, s)
+        AttentionShape(32, 8, 128, "bf16", "int8", w, c, s, n)
         for w, s in ((False, False), (True, False), (True, True))
+        for n in (False, True)
         for c in (False, True)
     ]
     made = [v for shape in [*SHAPES, *traits[1:]] for v in (*attend(shape, chip), combine(shape))]

@@ -37,13 +37,15 @@ ALL = [
     attention.combine(SHAPE),
     *attention.attend(SHAPE, 90),
     *attention.attend(replace(SHAPE, window=True, sinks=True), 90),
+    *attention.attend(replace(SHAPE, window=True, learned=True), 90),
+    attention.combine(replace(SHAPE, learned=True)),
 ]
 
 
 BELONGS = {
     "SINKS": {"sinks"}, "SCALED": {"scale"}, "PLACED": {"positions", "places"},
     "LAYER": {"own"}, "SHIFTED": {"shift", "after_shift"}, "AFTER": {"after", "after_shift"},
-    "CAPPED": {"softcap"},
+    "CAPPED": {"softcap"}, "LEARNED": {"learned"},
 }  # fmt: skip
 """Arguments that are none where a trait is off."""
 

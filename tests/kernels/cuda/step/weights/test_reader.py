@@ -4,7 +4,7 @@ from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.formats import quantization_named
 from raylax.kernels.cuda.formats.shards import part_of
-from raylax.kernels.cuda.step.loading import segments_in
+from raylax.kernels.cuda.step.weights.reader import segments_in
 from raylax.kernels.shards import Degree
 from tests.support.cuda_models import spec
 

@@ -11,7 +11,7 @@ Address = int
 
 @dataclass(frozen=True, slots=True)
 class DeviceMatrix:
-    """Where it lies, and how."""
+    """Where it lies, and how; or several of one shape, one behind the other."""
 
     format: str
     """As in the names of its kernels, for instance `q4_g32_bf16`."""
@@ -35,6 +35,29 @@ class DeviceNorm(NamedTuple):
 NO_NORM = DeviceNorm()
 
 
+class DeviceMlp(NamedTuple):
+    """An MLP: the matrix into its units, gates before what they gate, and the one out of them."""
+
+    into: DeviceMatrix
+    out: DeviceMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceExperts:
+    """A rank's experts of a layer, and what chooses among all of them."""
+
+    router: DeviceMatrix
+    """Behind the experts' rows, the gate of the MLP beside them, if that has one."""
+    correction: Address
+    """What is added to scores where experts are chosen; 0: nothing."""
+    into: DeviceMatrix
+    """Of all these experts, as an MLP has it; `out` as well."""
+    out: DeviceMatrix
+    first: int
+    """The first of them."""
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """The weights of a layer, and its keys and values, on the device."""
@@ -43,12 +66,15 @@ class Layer:
     qkv: DeviceMatrix
     o: DeviceMatrix
     norm_2: DeviceNorm
-    gate_up: DeviceMatrix
-    down: DeviceMatrix
+    mlp: DeviceMlp | None
+    """None: there are experts, and nothing beside them."""
+    experts: DeviceExperts | None
     pages: Address
     scales: Address
     """Of pages that are bytes; 0: they are none."""
     norm_qk: Address = 0
+    sinks: Address = 0
+    """Scores without a value, of each head; 0: it has none."""
     norm_o: DeviceNorm = NO_NORM
     """Behind what attention comes to; `norm_down`: behind what the MLP does."""
     norm_down: DeviceNorm = NO_NORM

@@ -1,4 +1,4 @@
-"""A checkpoint's weights on a device, packed as their formats say: of each a rank's part."""
+"""Brings weights to a device one by one, packed as their formats say: of each a rank's part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,30 +20,25 @@ from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.pieces import Source, packed
 from raylax.kernels.cuda.formats.shards import Part, part_of
 from raylax.kernels.cuda.sizes import filled_share, filled_share_of_heads
-from raylax.kernels.cuda.step.weights import NO_NORM, DeviceMatrix, DeviceNorm, Layer, Weights
-from raylax.kernels.cuda.variants.elementwise import is_apart
+from raylax.kernels.cuda.step.weights.places import NO_NORM, DeviceMatrix, DeviceNorm
 from raylax.kernels.cuda.variants.pointwise import Norms
 from raylax.kernels.cuda.variants.products import Matrix
 from raylax.kernels.cuda.variants.segments import segments_of
 from raylax.kernels.families import weights_of
 from raylax.kernels.families.weight import Weight
 from raylax.kernels.options import ProgressCallback
-from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.shards import Place
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
-HALF = 2
-"""Bytes of a number in the model's precision."""
-
 
 FILED: dict[Precision, str] = {"f16": "float16", "bf16": "bfloat16"}
 """What precisions are called in files."""
 
 
 @dataclass(slots=True)
-class Loader:
-    """Brings a rank's weights to its device, one after the other."""
+class Reader:
+    """Of one rank's weights. A `layer` is counted among all, whichever of them have a weight."""
 
     checkpoint: Checkpoint
     form: DeviceForm
@@ -62,90 +57,18 @@ class Loader:
         self._table = weights_of(self.form.spec)
         self._norms = Norms.of(self.form.spec)
 
-    def weights(self, positions: int, pages: list[tuple[int, int]]) -> Weights:
-        """All of them. `positions`: how many are known; `pages`: where the keys and values of each
-        layer lie, and their scales. Raises CompileError, DeviceError."""
-        spec, q = self.form.spec, self.form.quantization
-        plain = Dense(q.precision)
-        embed = self._matrix(self._tokens("w_embed", plain), Part(), plain).arrays[0]
-        part = self._part("w_head")
-        layers = [self._layer(number, *place) for number, place in enumerate(pages)]
-        if spec.tied_embeddings and isinstance(q.head, Dense):
-            ((first, rows),) = part.rows
-            at = embed + first * spec.hidden * HALF
-            bias = self._bias("b_head", part)
-            own = DeviceMatrix(q.head.name, Matrix(rows, spec.hidden), (at,), bias)
-        else:
-            name = "w_embed" if spec.tied_embeddings else "w_head"
-            own = self._matrix(self._tokens(name, q.head), part, q.head, self._bias("b_head", part))
-        norm, turned = self._norm("norm_f"), self._rotations(positions)
-        return Weights(embed, layers, norm, own, turned, self._vector("w_position"))
-
-    def _rotations(self, positions: int) -> list[tuple[int, int]]:
-        """Cosines and sines of each kind of layer that there is."""
-        spec = self.form.spec
-        both = rotary_tables(spec, positions)
-        kinds = zip(*both, strict=True) if spec.local else [both]
-        return [(self._put(cos), self._put(sin)) for cos, sin in kinds]
-
-    def _layer(self, number: int, pages: int, scales: int) -> Layer:
-        q = self.form.quantization.layers
-
-        def summed(name: str) -> DeviceMatrix:
-            """Of which the reader adds segments, or the parts of ranks."""
-            source, part = self._source(f"w_{name}", number, q), self._part(f"w_{name}")
-            return self._matrix(source, part, q, self._bias(f"b_{name}", part, number), cut=True)
-
-        def entered() -> DeviceMatrix:
-            """The MLP's first, or its first two in one."""
-            if is_apart(self.form.spec):
-                return summed("gate_up")
-            return self._matrix(self._source("w_gate_up", number, q), self._part("w_gate_up"), q)
-
-        local = self.form.spec.local
-        return Layer(
-            self._norm("norm_1", number),
-            summed("qkv"),
-            summed("o"),
-            self._norm("norm_2", number),
-            entered(),
-            summed("down"),
-            pages,
-            scales,
-            self._norm_qk(number),
-            self._norm("norm_o", number),
-            self._norm("norm_down", number),
-            local is not None and number in local.layers,
-        )
-
-    def _tokens(self, name: str, form: Format, layer: int = 0) -> Source:
-        """A matrix with a row for each token, and rows of zeros, of tokens that there are not: a
-        product has whole tiles of rows."""
-        source = self._source(name, layer, form)
-        there, columns = source.shape
-        rows = max(there, self.form.spec.padded_vocab)
-
-        def read(own: slice) -> Array:
-            end = min(own.stop, there)
-            if end <= own.start:
-                return np.zeros((own.stop - own.start, columns), np.float32)
-            given = source.read(slice(own.start, end))
-            return np.pad(given, ((0, own.stop - end), (0, 0))) if own.stop > end else given
-
-        return Source((rows, columns), read, source.mapped)
-
-    def _source(self, name: str, layer: int, form: Format) -> Source:
+    def _source(self, name: str, layer: int, form: Format, expert: int = 0) -> Source:
         """A matrix in f32; what a format keeps as it lies in the file, so."""
-        self._begun(name, layer)
+        number = self._begun(name, layer, expert)
         weight, mapped = self._table[name], False
         tensor: Callable[[str, slice], Array] = partial(in_f32, self.checkpoint)
         assert weight.columns is not None
         if isinstance(form, Dense):
             dtype = FILED[form.precision]
-            bits = (self.checkpoint.bits(one, dtype) for one, _ in weight.sources(layer))
+            bits = (self.checkpoint.bits(one, dtype) for one, _ in weight.sources(number))
             if mapped := all(one is not None for one in bits):
                 tensor = partial(self._stored, dtype)
-        read = partial(weight.read, tensor, layer)
+        read = partial(weight.read, tensor, number)
         return Source((weight.shape[0], weight.columns), read, mapped)
 
     def _stored(self, dtype: str, name: str, rows: slice) -> Array:
@@ -153,15 +76,21 @@ class Loader:
         assert bits is not None
         return bits[rows]
 
-    def _read(self, name: str, layer: int = 0) -> Floats:
+    def _read(self, name: str, layer: int = 0, expert: int = 0) -> Floats:
         """A vector, or rows that are looked up."""
-        self._begun(name, layer)
-        return self._table[name].read(self.checkpoint.tensor, layer, WHOLE)
+        number = self._begun(name, layer, expert)
+        return self._table[name].read(self.checkpoint.tensor, number, WHOLE)
 
-    def _begun(self, name: str, layer: int) -> None:
-        self._done.add((name, layer))
-        times = (self.checkpoint.spec.layers if one.layered else 1 for one in self._table.values())
-        self.progress("load", len(self._done) / sum(times))
+    def _begun(self, name: str, layer: int, expert: int = 0) -> int:
+        """Which one it is of as many as there are of a weight."""
+        weight = self._table[name]
+        number = weight.depth(layer) * (weight.experts or 1) + expert if weight.layered else 0
+        self._done.add((name, number))
+        layers = self.checkpoint.spec.layers
+        self.progress(
+            "load", len(self._done) / sum(one.times(layers) for one in self._table.values())
+        )
+        return number
 
     def _part(self, name: str) -> Part:
         return part_of(name, self.form.spec, self.form.degree, self.place)
@@ -181,10 +110,9 @@ class Loader:
         """`cut`: into segments, which its reader adds."""
         made = packed(form, source, part, self.threads)
         arrays = tuple(self._put(array) for array in made.values())
-        zero = (form.zero,) if isinstance(form, Grouped) else ()
         rows, depth = part.shape(*source.shape)
         segments = segments_in(self.form, part, rows, depth) if cut else 1
-        return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
+        return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero_of(form))
 
     def _norm(self, name: str, layer: int = 0) -> DeviceNorm:
         """A norm, which takes the mean over the padding as well, unless it is a layer norm."""
@@ -217,6 +145,11 @@ class Loader:
         memory = self.upload.put(array)
         self.held.append(memory)
         return memory.address
+
+
+def zero_of(form: Format) -> tuple[int, ...]:
+    """As kernels of packed weights are given it; of others nothing."""
+    return (form.zero,) if isinstance(form, Grouped) else ()
 
 
 def segments_in(form: DeviceForm, part: Part, rows: int, depth: int) -> int:
