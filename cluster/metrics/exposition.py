@@ -36,6 +36,7 @@ COUNTERS = {
     "raylax_steps": ("step", "Engine steps"),
     "raylax_kv_pages_fetched": ("pages_fetched", "KV pages that came from other workers"),
     "raylax_kv_pages_handed_out": ("pages_handed_out", "KV pages sent to other workers"),
+    "raylax_kv_pages_put_back": ("pages_put_back", "KV pages of who gave way, from host memory"),
 }
 STEP_SIZES = "vllm:iteration_tokens_total"
 LABELS = ["model_name", "worker"]

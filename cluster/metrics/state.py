@@ -28,6 +28,7 @@ COUNTED = (
     "accepted_tokens",
     "pages_fetched",
     "pages_handed_out",
+    "pages_put_back",
     "step_tokens_sum",
     *BUCKETS,
     *PART_S.values(),

@@ -88,6 +88,7 @@ class Done(BaseModel):
     step_tokens_sum: int
     pages_fetched: int = Field(description="KV pages that came from other workers")
     pages_handed_out: int = Field(description="KV pages that were sent to other workers")
+    pages_put_back: int = Field(description="KV pages of who gave way, from host memory")
     accepted_at: list[int] = Field(description="drafted tokens that were right, by their place")
 
 
