@@ -9,7 +9,7 @@ from engines.machine import TICK_S
 
 
 def seconds_of(pids: Iterable[int]) -> float:
-    """User and system time so far, of these and of their descendants that are there."""
+    """User and system time so far, of these and of their descendants that are there, each once."""
     children: dict[int, list[int]] = defaultdict(list)
     seconds: dict[int, float] = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
@@ -20,9 +20,9 @@ def seconds_of(pids: Iterable[int]) -> float:
         fields = stat.rpartition(")")[2].split()
         children[int(fields[1])].append(int(entry))
         seconds[int(entry)] = (int(fields[11]) + int(fields[12])) * TICK_S
-    found, ahead = 0.0, list(pids)
+    found, ahead = set[int](), list(pids)
     while ahead:
-        pid = ahead.pop()
-        found += seconds.get(pid, 0.0)
-        ahead += children.get(pid, [])
-    return found
+        if (pid := ahead.pop()) not in found:
+            found.add(pid)
+            ahead += children.get(pid, [])
+    return sum(seconds.get(pid, 0.0) for pid in found)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, cast
 
@@ -94,7 +95,15 @@ class Served:
         asked, begun = prompts(self._rng, load), time.perf_counter()
         times = asyncio.run(self._answers(asked, load.answer))
         spent = seconds_of(pids) + time.process_time() - spent
-        return Measurement(rate(load, begun, times), spent, sum(map(peak_mb, pids)))
+        return Measurement(rate(load, begun, times), spent, self._peak_mb())
+
+    def _peak_mb(self) -> float:
+        """Of all processes that are there, which come and go."""
+        peak = 0.0
+        for pid in self._pids():
+            with suppress(OSError):
+                peak += peak_mb(pid)
+        return peak
 
     def _pids(self) -> set[int]:
         (directory,) = Path(self._directory.name).glob("raylax-*")
