@@ -19,7 +19,7 @@ from raylax.kernels.build import footprint
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.memory import available_memory
-from raylax.worker.ranks.loading import RankNeeds, fit, options_of
+from raylax.worker.ranks.loading import SWAP_PART, RankNeeds, fit, options_of
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -49,16 +49,20 @@ class Part:
 
     @property
     def total(self) -> int:
-        """Bytes of all workers."""
+        """Bytes of all workers, with those for pages of who gives way, if somebody has asked for
+        them."""
         ranks = self.workers * self.model.config.ranks
-        return ranks * (self.needs.pages + self.needs.footprint.workspace) + self.weights
+        aside = self.workers * (self.engine.swap_space_bytes or 0)
+        return ranks * (self.needs.pages + self.needs.footprint.workspace) + self.weights + aside
 
     def __str__(self) -> str:
         ranks = self.model.config.ranks
         counted = plural(self.workers, "worker") + (f" x {ranks} ranks" if ranks > 1 else "")
         pages, workspace = size(self.needs.pages), size(self.needs.footprint.workspace)
         weights = f" + {size(self.weights)} of weights" if self.weights else ""
-        return f"{counted} x ({pages} of pages + {workspace} of workspace){weights}"
+        aside = self.engine.swap_space_bytes
+        swap = f" + {self.workers} x {size(aside)} of swap space" if aside else ""
+        return f"{counted} x ({pages} of pages + {workspace} of workspace){weights}{swap}"
 
 
 def plan_engines(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
@@ -66,10 +70,15 @@ def plan_engines(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
     told = {model.name: named(model) for model in models}
     parts = parts_of(on_this_memory(models), told)
     check_sum(parts)
+    left = memory_at_the_start() - sum(part.total for part in parts)
     for part in parts:
-        sizes = part.needs.sizes
+        sizes, swap = part.needs.sizes, part.engine.swap_space_bytes
+        if swap is None:  # what nobody asked for takes nobody's place
+            each = left // sum(one.workers for one in parts)
+            swap = min(part.needs.pages // SWAP_PART, each)
         told[part.model.name] = part.engine.complete(
             kv_cache_bytes=part.needs.pages,
+            swap_space_bytes=swap,
             max_num_sequence=sizes.max_num_sequence,
             max_total_sequence_length=sizes.max_total_sequence_length,
             max_single_sequence_length=sizes.max_single_sequence_length,

@@ -132,6 +132,22 @@ def test_what_was_asked_for_must_fit_as_often_as_there_are_workers(
     assert "of 40.0 MiB available; less max_total_sequence_length" in str(caught.value)
 
 
+def test_room_for_who_gives_way_is_promised_where_it_was_asked_for(checkpoint: Path) -> None:
+    """Else it is an eighth of the pages, and no more than what is left."""
+
+    def told(kv_bytes: int, **more: Any) -> EngineConfig:
+        engine = {"prefill_chunk_size": 16, "kv_cache_bytes": kv_bytes, **more}
+        (one,) = planned(checkpoint, engine=engine, max_num_sequence=500)
+        return one
+
+    with pytest.raises(UserError, match=r"1 worker x .* \+ 1 x 20\.0 MiB of swap space = "):
+        told(24 * MIB, swap_space_bytes=20 * MIB)
+
+    assert told(16 * MIB).swap_space_bytes == 2 * MIB
+    assert 0 <= (told(36 * MIB).swap_space_bytes or 0) < ROOM - 36 * MIB
+    assert told(36 * MIB, swap_space_bytes=0).swap_space_bytes == 0
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_a_share_of_the_memory_is_that_of_all_workers(checkpoint: Path, share: float) -> None:
     """Three of them have it together, and no sum is refused."""
